@@ -1,0 +1,81 @@
+//! The body of a response: the inner service's own, untouched, or stored content.
+use crate::{BoxError, ContentBody};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+pin_project! {
+    /// Response body of [`CdnCache`](crate::CdnCache): the inner service's own body, unboxed and untouched, or stored content,
+    /// which may still be arriving. An error means that the body is not complete.
+    ///
+    /// # Cancel safety
+    /// Dropping a forwarded body drops the inner service's. Dropping a stored one does nothing to anybody else.
+    #[derive(Debug)]
+    pub struct CacheBody<B> { #[pin] inner: Inner<B> }
+}
+
+pin_project! {
+    #[project = InnerProj]
+    #[derive(Debug)]
+    enum Inner<B> {
+        Forwarded { #[pin] body: B },
+        Stored { body: ContentBody },
+        Empty,
+    }
+}
+
+impl<B> CacheBody<B> {
+    pub(crate) fn forwarded(body: B) -> Self {
+        Self { inner: Inner::Forwarded { body } }
+    }
+
+    pub(crate) fn stored(body: ContentBody) -> Self {
+        Self { inner: Inner::Stored { body } }
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self { inner: Inner::Empty }
+    }
+}
+
+impl<B> Body for CacheBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(match self.project().inner.project() {
+            InnerProj::Forwarded { body } => {
+                ready!(body.poll_frame(cx)).map(|frame| frame.map_err(Into::into))
+            }
+            InnerProj::Stored { body } => ready!(Pin::new(body).poll_frame(cx)),
+            InnerProj::Empty => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Forwarded { body } => body.is_end_stream(),
+            Inner::Stored { body } => body.is_end_stream(),
+            Inner::Empty => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Forwarded { body } => body.size_hint(),
+            Inner::Stored { body } => body.size_hint(),
+            Inner::Empty => SizeHint::with_exact(0),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The start of a request's life, before anything is waited for: does it take part, and can it be answered at once?
+use super::{
+    Engine,
+    deliver::{Delivery, deliver},
+    flight::Supply,
+};
+use crate::{
+    CacheBody, CacheKey, CacheStatus,
+    key::NoKey,
+    semantics::{
+        cache_status::{Detail, Forward},
+        directives::RequestDirectives,
+        fields, invalidation,
+        reuse::{self, Verdict},
+    },
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
+use http_body::Body;
+
+/// What becomes of a request.
+pub(crate) enum Begin<Q, B> {
+    /// It is answered already.
+    Answer(Response<CacheBody<B>>),
+    /// It takes no part: forwarded untouched.
+    Forward(Request<Q>, CacheStatus),
+    /// It takes no part, but its answer may make stored responses invalid.
+    Unsafe(Request<Q>),
+    /// It needs the store, or the inner service.
+    Ask(Asked<Q>),
+}
+
+/// A request that takes part.
+pub(crate) struct Asked<Q> {
+    /// As the client sent it, but for what its key leaves out.
+    pub(crate) head: Parts,
+    /// Empty, but only the inner service knows how to make one of its kind.
+    pub(crate) body: Q,
+    pub(crate) primary: CacheKey,
+    /// What the client asks of caches, as far as the policy honours it.
+    pub(crate) directives: RequestDirectives,
+}
+
+impl Engine {
+    pub(crate) fn begin<Q: Body, B>(&self, request: Request<Q>) -> Begin<Q, B> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return if invalidation::is_unsafe(request.method()) {
+                Begin::Unsafe(request)
+            } else {
+                Begin::Forward(request, CacheStatus::forwarded(Forward::Method))
+            };
+        }
+        if let Some(detail) = self.stays_out(&request) {
+            return Begin::Forward(
+                request,
+                CacheStatus::forwarded(Forward::Bypass).detail_of(detail),
+            );
+        }
+        let (mut head, body) = request.into_parts();
+        let keyed = match self.keys.key(&head) {
+            Ok(keyed) => keyed,
+            Err(NoKey::Malformed) => {
+                return Begin::Answer(self.refuse(StatusCode::BAD_REQUEST, Detail::BadRequest));
+            }
+            Err(NoKey::TooLong | NoKey::NoHost) => {
+                let status = CacheStatus::forwarded(Forward::Bypass).detail_of(Detail::TooLong);
+                return Begin::Forward(Request::from_parts(head, body), status);
+            }
+        };
+        self.keys.prepare(&mut head, keyed.query);
+        let directives = self.directives(&head.headers);
+        let asked = Asked { head, body, primary: keyed.key, directives };
+        match self.hit(&asked) {
+            Some(response) => Begin::Answer(response),
+            None => Begin::Ask(asked),
+        }
+    }
+
+    /// The response to a hit, if the store can tell at once.
+    fn hit<Q, B>(&self, asked: &Asked<Q>) -> Option<Response<CacheBody<B>>> {
+        let found = self.peek(&asked.primary, &asked.head.headers)?.found?;
+        let now = self.clock.read();
+        let freshness = found.head.freshness(&now);
+        let verdict =
+            reuse::judge(&asked.directives, &found.head.directives, freshness, &self.policy.stale);
+        if verdict != Verdict::Fresh {
+            return None;
+        }
+        let delivery = Delivery {
+            head: &found.head,
+            supply: Supply::Stored(found.content),
+            age: Some(freshness.current_age),
+        };
+        Some(self.exit(deliver(&asked.head, delivery), CacheStatus::hit(freshness.ttl())))
+    }
+
+    /// Why a GET or HEAD takes no part, if it does not.
+    fn stays_out<Q: Body>(&self, request: &Request<Q>) -> Option<Detail> {
+        let headers = request.headers();
+        let bytes: usize = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
+            .fold(0, usize::saturating_add);
+        if bytes > self.policy.limits.max_head {
+            return Some(Detail::TooLong);
+        }
+        let has_content = !request.body().is_end_stream()
+            && request.body().size_hint().exact() != Some(0)
+            || headers.contains_key(header::TRANSFER_ENCODING)
+            || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+        (has_content || is_upgrade(headers) || is_grpc(headers)).then_some(Detail::NotCacheable)
+    }
+
+    /// RFC 9111 section 5.2.1: `only-if-cached` always, the rest where the policy says so.
+    fn directives(&self, headers: &HeaderMap) -> RequestDirectives {
+        if !headers.contains_key(header::CACHE_CONTROL) && !headers.contains_key(header::PRAGMA) {
+            return RequestDirectives::default();
+        }
+        let asked = RequestDirectives::of_request(headers);
+        if self.policy.honor_request_directives {
+            asked
+        } else {
+            RequestDirectives {
+                only_if_cached: asked.only_if_cached,
+                ..RequestDirectives::default()
+            }
+        }
+    }
+
+    /// A response that the cache makes itself.
+    pub(crate) fn refuse<B>(&self, code: StatusCode, detail: Detail) -> Response<CacheBody<B>> {
+        let mut response = Response::new(CacheBody::empty());
+        *response.status_mut() = code;
+        self.exit(response, CacheStatus::default().detail_of(detail))
+    }
+}
+
+/// RFC 9110 section 7.8: the connection is to speak something else.
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::UPGRADE)
+        && fields::list(headers, &header::CONNECTION)
+            .any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}

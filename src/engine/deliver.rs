@@ -1,0 +1,177 @@
+//! From a stored response to the answer of one request (RFC 9111 section 4, RFC 9110 sections 13 to 15).
+use super::flight::Supply;
+use crate::{
+    CacheBody,
+    semantics::{
+        conditional::{self, Precondition},
+        range::{self, Wanted},
+        validation::CLIENT_CONDITIONS,
+    },
+    stored::{ContentBody, ResponseHead},
+};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts,
+};
+use std::{ops::Range, time::Duration};
+
+/// What is delivered.
+pub(crate) struct Delivery<'a> {
+    pub(crate) head: &'a ResponseHead,
+    pub(crate) supply: Supply,
+    /// The `Age` to show; `None` for what was just generated or validated (RFC 9111 section 5.1).
+    pub(crate) age: Option<Duration>,
+}
+
+/// Evaluates the client's conditions and range on the stored response, and builds what it gets.
+pub(crate) fn deliver<B>(request: &Parts, delivery: Delivery<'_>) -> Response<CacheBody<B>> {
+    let Delivery { head, supply, age } = delivery;
+    let mut response = match outcome(request, head, &supply) {
+        Outcome::Whole => {
+            let length = supply.len();
+            let mut response = plain(head, supply.whole(&request.method));
+            let headers = response.headers_mut();
+            // A body tells its length, but the answer to a HEAD has none.
+            if request.method == Method::HEAD
+                && let Some(length) = length
+                && !headers.contains_key(header::CONTENT_LENGTH)
+                && !is_bodiless(head.status)
+            {
+                headers.insert(header::CONTENT_LENGTH, length.into());
+            }
+            response
+        }
+        Outcome::Part(part, length) => {
+            let size = part.end.saturating_sub(part.start);
+            let content_range = range::content_range(&part, length);
+            let mut response = plain(head, supply.part(part));
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_LENGTH, size.into());
+            insert(headers, header::CONTENT_RANGE, &content_range);
+            response
+        }
+        Outcome::NotModified => {
+            let mut response = Response::new(CacheBody::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            let headers = response.headers_mut();
+            for name in &NOT_MODIFIED_FIELDS {
+                for value in head.headers.get_all(name) {
+                    headers.append(name, value.clone());
+                }
+            }
+            response
+        }
+        Outcome::Failed => empty(StatusCode::PRECONDITION_FAILED),
+        Outcome::Unsatisfiable(length) => {
+            let mut response = empty(StatusCode::RANGE_NOT_SATISFIABLE);
+            let unsatisfied = format!("bytes */{length}");
+            insert(response.headers_mut(), header::CONTENT_RANGE, &unsatisfied);
+            response
+        }
+    };
+    match age {
+        Some(age) => drop(response.headers_mut().insert(header::AGE, age_value(age))),
+        None => drop(response.headers_mut().remove(header::AGE)),
+    }
+    response
+}
+
+enum Outcome {
+    Whole,
+    Part(Range<u64>, u64),
+    NotModified,
+    Failed,
+    Unsatisfiable(u64),
+}
+
+/// RFC 9110 section 13.2.2. Conditions and ranges concern a 200 only (sections 13.2.1 and 14.2).
+fn outcome(request: &Parts, head: &ResponseHead, supply: &Supply) -> Outcome {
+    let asks = || CLIENT_CONDITIONS.iter().any(|name| request.headers.contains_key(name));
+    if head.status != StatusCode::OK || !asks() {
+        return Outcome::Whole;
+    }
+    match conditional::evaluate(&request.headers, &head.headers) {
+        Precondition::NotModified => return Outcome::NotModified,
+        Precondition::Failed => return Outcome::Failed,
+        Precondition::Met => {}
+    }
+    let Some(length) = supply.len() else { return Outcome::Whole };
+    if request.method != Method::GET || !conditional::if_range(&request.headers, &head.headers) {
+        return Outcome::Whole;
+    }
+    match range::wanted(&request.headers, length) {
+        Wanted::Whole => Outcome::Whole,
+        Wanted::Part(part) => Outcome::Part(part, length),
+        Wanted::Unsatisfiable => Outcome::Unsatisfiable(length),
+    }
+}
+
+impl Supply {
+    fn len(&self) -> Option<u64> {
+        match self {
+            Self::Stored(content) => content.len(),
+            Self::Arriving(reader) => reader.declared(),
+        }
+    }
+
+    fn whole<B>(self, method: &Method) -> CacheBody<B> {
+        if *method == Method::HEAD {
+            return CacheBody::empty();
+        }
+        CacheBody::stored(match self {
+            Self::Stored(content) => content.read(),
+            Self::Arriving(reader) => ContentBody::arriving(reader),
+        })
+    }
+
+    fn part<B>(self, part: Range<u64>) -> CacheBody<B> {
+        CacheBody::stored(match self {
+            Self::Stored(content) => content.read_range(part),
+            Self::Arriving(mut reader) => {
+                reader.narrow(part);
+                ContentBody::arriving(reader)
+            }
+        })
+    }
+}
+
+fn plain<B>(head: &ResponseHead, body: CacheBody<B>) -> Response<CacheBody<B>> {
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers.clone();
+    response
+}
+
+fn empty<B>(status: StatusCode) -> Response<CacheBody<B>> {
+    let mut response = Response::new(CacheBody::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// RFC 9110 section 6.4.1.
+fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}
+
+/// RFC 9111 section 5.1, with the largest number that section 1.2.2 knows.
+fn age_value(age: Duration) -> HeaderValue {
+    age.as_secs().min(crate::semantics::fields::MAX_DELTA).into()
+}
+
+/// What a 304 has of the 200 (RFC 9110 section 15.4.5), and `Last-Modified`, which is a validator too.
+const NOT_MODIFIED_FIELDS: [HeaderName; 8] = [
+    header::CACHE_CONTROL,
+    header::CONTENT_LOCATION,
+    header::DATE,
+    header::ETAG,
+    header::EXPIRES,
+    header::LAST_MODIFIED,
+    header::VARY,
+    HeaderName::from_static("cdn-cache-control"),
+];

@@ -1,0 +1,27 @@
+//! The one way out: what the cache says of a response, counted, told and logged.
+use super::Engine;
+use crate::{CacheBody, CacheStatus};
+use http::{HeaderName, Response};
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+impl Engine {
+    /// Adds `Cache-Status` (RFC 9211) and the typed extension.
+    pub(crate) fn exit<B>(
+        &self,
+        mut response: Response<CacheBody<B>>,
+        status: CacheStatus,
+    ) -> Response<CacheBody<B>> {
+        self.counters.count(&status);
+        #[cfg(feature = "tracing")]
+        tracing::debug!(target: "tower_cdn", status = response.status().as_u16(), outcome = %status, "answered");
+        if let Some(value) =
+            self.policy.cache_status.as_deref().and_then(|name| status.to_value(name))
+        {
+            // Caches that are nearer to the origin stand in front (RFC 9211 section 2).
+            response.headers_mut().append(CACHE_STATUS, value);
+        }
+        response.extensions_mut().insert(status);
+        response
+    }
+}

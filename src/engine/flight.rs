@@ -1,0 +1,385 @@
+//! Collapsed requests (RFC 9111 section 4): one fetch for a key, and all who wait for it.
+//!
+//! ```text
+//!   waiting ----- land ------> landed: who waited and who comes gets the response, its body arriving
+//!      |  \------ release ---> gone: it cannot be shared, all who waited are told so
+//!      \--------- drop ------> gone: it failed, all who waited are told so
+//! ```
+//!
+//! Fetches are numbered. An invalidation takes a number too: it concerns the fetches with lower ones (section 4.4).
+use super::look_up::Found;
+use crate::{
+    CacheKey,
+    stored::{
+        Content,
+        rope::{Reader, Rope},
+    },
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::sync::oneshot;
+
+/// More URIs than this are not remembered as invalidated one by one; then it is all that is under way.
+const MAX_INVALIDATED: usize = 4096;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flights(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    table: Mutex<Table>,
+    /// False if a look-up need not ask whether something was invalidated.
+    has_invalidations: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    flights: HashMap<CacheKey, Arc<Flight>>,
+    /// The numbers of all fetches under way, also of those that nobody may join.
+    active: BTreeSet<u64>,
+    /// What was invalidated, as long as a fetch is under way that was sent before, or the store may still have it.
+    invalidated: HashMap<CacheKey, Invalidation>,
+    /// Everything that was fetched before this was invalidated.
+    all_before: u64,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Invalidation {
+    number: u64,
+    /// The store has it no longer.
+    deleted: bool,
+}
+
+#[derive(Debug)]
+struct Flight {
+    number: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting(Vec<oneshot::Sender<Landing>>),
+    Landed { landed: Landed, late: Vec<oneshot::Sender<Landing>> },
+}
+
+/// What a fetch has brought for everybody.
+#[derive(Clone, Debug)]
+pub(crate) struct Landed {
+    /// Under which key it is, or will be, stored.
+    pub(crate) key: CacheKey,
+    pub(crate) head: Arc<crate::stored::ResponseHead>,
+    pub(crate) source: Source,
+    /// True if it is stale, and is used since the origin failed.
+    pub(crate) on_error: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    Stored(Content),
+    Arriving(Rope),
+}
+
+impl Landed {
+    pub(crate) fn stored(key: CacheKey, found: Found) -> Self {
+        Self { key, head: found.head, source: Source::Stored(found.content), on_error: false }
+    }
+
+    /// Something to read it all from. `None` if its start has been freed already.
+    pub(crate) fn open(&self) -> Option<Supply> {
+        match &self.source {
+            Source::Stored(content) => Some(Supply::Stored(content.clone())),
+            Source::Arriving(rope) => rope.whole().map(Supply::Arriving),
+        }
+    }
+}
+
+/// Where one reader reads from.
+#[derive(Debug)]
+pub(crate) enum Supply {
+    Stored(Content),
+    Arriving(Reader),
+}
+
+/// What those are told who waited.
+#[derive(Debug)]
+pub(crate) enum Landing {
+    Shared(Landed, Supply),
+    /// It cannot be shared: do not wait for another one.
+    Unshareable,
+    /// It has ended, and the store has what it brought, if anything.
+    Over,
+}
+
+/// Where a request sits.
+#[derive(Debug)]
+pub(crate) enum Seat {
+    /// It fetches.
+    Lead(Lead),
+    /// It waits. An error means that the fetch failed.
+    Follow(oneshot::Receiver<Landing>),
+    /// It need not wait.
+    Landed(Landed, Supply),
+    /// A fetch is under way for this URI, but this request selects another variant of it.
+    Elsewhere(CacheKey),
+    /// Too many fetches are under way.
+    Full,
+}
+
+/// How a response that is arriving fits a request that comes late.
+#[derive(Debug)]
+pub(crate) enum Fit {
+    Fits,
+    OtherVariant(CacheKey),
+    Stale,
+}
+
+/// Held by the one fetch for a key. Dropping it ends the flight; if it has not landed, it has failed.
+#[derive(Debug)]
+pub(crate) struct Lead {
+    flights: Flights,
+    primary: CacheKey,
+    /// Under which the flight can be found; none if nobody may join it.
+    keys: Vec<CacheKey>,
+    flight: Arc<Flight>,
+}
+
+impl Flights {
+    /// A seat in the flight for `key`, which is the key of a variant or the primary key itself.
+    pub(crate) fn join(
+        &self,
+        primary: &CacheKey,
+        key: &CacheKey,
+        limit: usize,
+        fits: impl FnOnce(&Landed) -> Fit,
+    ) -> Seat {
+        let mut table = self.lock();
+        if let Some(flight) = table.flights.get(key)
+            && !table.is_invalidated(primary, flight.number)
+        {
+            let mut state = flight.lock();
+            match &mut *state {
+                State::Waiting(waiting) => {
+                    let (sender, receiver) = oneshot::channel();
+                    add(waiting, sender);
+                    return Seat::Follow(receiver);
+                }
+                State::Landed { landed, late } => match fits(landed) {
+                    Fit::Fits => {
+                        if let Some(supply) = landed.open() {
+                            return Seat::Landed(landed.clone(), supply);
+                        }
+                        let (sender, receiver) = oneshot::channel();
+                        add(late, sender);
+                        return Seat::Follow(receiver);
+                    }
+                    Fit::OtherVariant(key) => return Seat::Elsewhere(key),
+                    Fit::Stale => {}
+                },
+            }
+        }
+        self.board(&mut table, primary, vec![key.clone()], limit).map_or(Seat::Full, Seat::Lead)
+    }
+
+    /// A fetch that nobody may join. `None` if too many are under way.
+    pub(crate) fn alone(&self, primary: &CacheKey, limit: usize) -> Option<Lead> {
+        self.board(&mut self.lock(), primary, Vec::new(), limit)
+    }
+
+    fn board(
+        &self,
+        table: &mut Table,
+        primary: &CacheKey,
+        keys: Vec<CacheKey>,
+        limit: usize,
+    ) -> Option<Lead> {
+        if table.active.len() >= limit {
+            return None;
+        }
+        let number = table.next();
+        table.active.insert(number);
+        let flight = Arc::new(Flight { number, state: Mutex::new(State::Waiting(Vec::new())) });
+        for key in &keys {
+            table.flights.insert(key.clone(), Arc::clone(&flight));
+        }
+        Some(Lead { flights: self.clone(), primary: primary.clone(), keys, flight })
+    }
+
+    /// From now on nothing is reused that was asked for before. Look-up and fetches see it at once; what is stored already has to be
+    /// deleted by the caller, who then tells so by [`deleted`](Self::deleted).
+    pub(crate) fn invalidate(&self, primary: &CacheKey) -> u64 {
+        let mut table = self.lock();
+        let number = table.next();
+        if table.invalidated.len() >= MAX_INVALIDATED {
+            table.all_before = number;
+            table.invalidated.clear();
+        }
+        table.invalidated.insert(primary.clone(), Invalidation { number, deleted: false });
+        self.0.has_invalidations.store(true, Ordering::Release);
+        number
+    }
+
+    /// The store has deleted what it had: only fetches that are under way need the memory of it.
+    pub(crate) fn deleted(&self, primary: &CacheKey, number: u64) {
+        let mut table = self.lock();
+        if let Some(invalidation) = table.invalidated.get_mut(primary)
+            && invalidation.number == number
+        {
+            invalidation.deleted = true;
+        }
+        table.prune();
+        self.note_invalidations(&table);
+    }
+
+    /// Was this response asked for before its URI was invalidated?
+    pub(crate) fn is_invalidated(&self, primary: &CacheKey, fetch: u64) -> bool {
+        self.0.has_invalidations.load(Ordering::Acquire)
+            && self.lock().is_invalidated(primary, fetch)
+    }
+
+    pub(crate) fn under_way(&self) -> u64 {
+        self.lock().active.len() as u64
+    }
+
+    fn note_invalidations(&self, table: &Table) {
+        let any = !table.invalidated.is_empty() || table.all_before > 0;
+        self.0.has_invalidations.store(any, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn next(&mut self) -> u64 {
+        self.last = self.last.saturating_add(1);
+        self.last
+    }
+
+    fn is_invalidated(&self, primary: &CacheKey, fetch: u64) -> bool {
+        fetch < self.all_before
+            || self.invalidated.get(primary).is_some_and(|known| fetch < known.number)
+    }
+
+    /// Forgets invalidations that concern nothing any more.
+    fn prune(&mut self) {
+        let oldest = self.active.first().copied().unwrap_or(u64::MAX);
+        if self.all_before <= oldest {
+            self.all_before = 0;
+        }
+        self.invalidated.retain(|_, known| !known.deleted || known.number > oldest);
+    }
+
+    fn is_at(&self, key: &CacheKey, number: u64) -> bool {
+        self.flights.get(key).is_some_and(|flight| flight.number == number)
+    }
+}
+
+impl Flight {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lead {
+    /// The number of the fetch.
+    pub(crate) fn number(&self) -> u64 {
+        self.flight.number
+    }
+
+    pub(crate) fn primary(&self) -> &CacheKey {
+        &self.primary
+    }
+
+    /// The response may be shared: all who wait get it now, its body still arriving. It can be found under its own key as well.
+    pub(crate) fn land(&mut self, landed: &Landed) {
+        if !self.keys.is_empty() && !self.keys.contains(&landed.key) {
+            let mut table = self.flights.lock();
+            table.flights.insert(landed.key.clone(), Arc::clone(&self.flight));
+            self.keys.push(landed.key.clone());
+        }
+        let before = std::mem::replace(
+            &mut *self.flight.lock(),
+            State::Landed { landed: landed.clone(), late: Vec::new() },
+        );
+        if let State::Waiting(waiting) = before {
+            tell(waiting, landed);
+        }
+    }
+
+    /// Those who wait get this one; who comes later waits for the fetch.
+    pub(crate) fn tide_over(&self, landed: &Landed) {
+        if let State::Waiting(waiting) = &mut *self.flight.lock() {
+            tell(std::mem::take(waiting), landed);
+        }
+    }
+
+    /// The response cannot be shared: nobody waits any longer.
+    pub(crate) fn release(self) {
+        self.leave_table();
+        if let State::Waiting(waiting) = &mut *self.flight.lock() {
+            for sender in std::mem::take(waiting) {
+                _ = sender.send(Landing::Unshareable);
+            }
+        }
+    }
+
+    /// Nothing has invalidated the response since it was asked for, and no newer fetch has taken its place.
+    pub(crate) fn may_store(&self) -> bool {
+        let table = self.flights.lock();
+        !table.is_invalidated(&self.primary, self.flight.number)
+            && self.keys.iter().all(|key| table.is_at(key, self.flight.number))
+    }
+
+    fn leave_table(&self) {
+        let mut table = self.flights.lock();
+        for key in &self.keys {
+            if table.is_at(key, self.flight.number) {
+                table.flights.remove(key);
+            }
+        }
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.leave_table();
+        if let State::Landed { late, .. } = &mut *self.flight.lock() {
+            for sender in std::mem::take(late) {
+                _ = sender.send(Landing::Over);
+            }
+        } else {
+            // Senders that are dropped tell that it failed.
+            *self.flight.lock() = State::Waiting(Vec::new());
+        }
+        let mut table = self.flights.lock();
+        table.active.remove(&self.flight.number);
+        let was_oldest = table.active.first().is_none_or(|oldest| *oldest > self.flight.number);
+        if was_oldest {
+            table.prune();
+        }
+        self.flights.note_invalidations(&table);
+    }
+}
+
+fn tell(waiting: Vec<oneshot::Sender<Landing>>, landed: &Landed) {
+    for sender in waiting {
+        if let Some(supply) = landed.open() {
+            _ = sender.send(Landing::Shared(landed.clone(), supply));
+        }
+    }
+}
+
+/// Those who left do not pile up.
+fn add(waiting: &mut Vec<oneshot::Sender<Landing>>, sender: oneshot::Sender<Landing>) {
+    if waiting.len() == waiting.capacity() {
+        waiting.retain(|sender| !sender.is_closed());
+    }
+    waiting.push(sender);
+}

@@ -1,0 +1,129 @@
+//! What is stored for a request: by primary key, then among the variants (RFC 9111 section 4.1).
+use super::Engine;
+use crate::{
+    CacheKey, StoredResponse,
+    semantics::cache_status::Forward,
+    stored::{Content, Kind, ResponseHead, VariantIndex},
+};
+use http::HeaderMap;
+use std::sync::Arc;
+
+/// A stored response that a request selects.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) head: Arc<ResponseHead>,
+    pub(crate) content: Content,
+}
+
+/// What look-up came to.
+#[derive(Clone, Debug)]
+pub(crate) struct LookUp {
+    /// Where the response to this request lies, or would lie as far as is known.
+    pub(crate) key: CacheKey,
+    /// The variants of the URI, if it has any.
+    pub(crate) index: Option<Arc<VariantIndex>>,
+    pub(crate) found: Option<Found>,
+}
+
+impl LookUp {
+    fn nothing(key: CacheKey) -> Self {
+        Self { key, index: None, found: None }
+    }
+
+    /// Why the request goes forward if nothing was found.
+    pub(crate) fn miss(&self) -> Forward {
+        if self.index.is_some() { Forward::VaryMiss } else { Forward::UriMiss }
+    }
+}
+
+impl Engine {
+    /// The same as [`look_up`](Self::look_up), if the store can tell at once: the path of a hit. `None` means that it cannot.
+    pub(crate) fn peek(&self, primary: &CacheKey, request: &HeaderMap) -> Option<LookUp> {
+        let stored = self.peek_at(primary)?;
+        let index = match self.read(primary, primary, stored)? {
+            Read::Response(found) => {
+                return Some(LookUp { key: primary.clone(), index: None, found: Some(found) });
+            }
+            Read::Variants(index) => index,
+        };
+        let mut best = Best::default();
+        for key in index.candidates(primary, request) {
+            let stored = self.peek_at(&key)?;
+            match self.read(primary, &key, stored) {
+                Some(Read::Response(found)) => best.offer(key, found),
+                Some(Read::Variants(_)) | None => return None,
+            }
+        }
+        best.select(primary, index)
+    }
+
+    /// What is stored for this request. A store that fails has nothing.
+    pub(crate) async fn look_up(&self, primary: &CacheKey, request: &HeaderMap) -> LookUp {
+        let stored = self.get_at(primary).await;
+        let index = match stored.and_then(|stored| self.read(primary, primary, stored)) {
+            None => return LookUp::nothing(primary.clone()),
+            Some(Read::Response(found)) => {
+                return LookUp { key: primary.clone(), index: None, found: Some(found) };
+            }
+            Some(Read::Variants(index)) => index,
+        };
+        let mut best = Best::default();
+        for key in index.candidates(primary, request).collect::<Vec<_>>() {
+            let stored = self.get_at(&key).await;
+            match stored.and_then(|stored| self.read(primary, &key, stored)) {
+                Some(Read::Response(found)) => best.offer(key, found),
+                Some(Read::Variants(_)) | None => best.miss(key),
+            }
+        }
+        best.select(primary, index).unwrap_or_else(|| LookUp::nothing(primary.clone()))
+    }
+
+    /// What a stored response says, if it is the one that the key asks for and was not invalidated.
+    fn read(&self, primary: &CacheKey, key: &CacheKey, stored: StoredResponse) -> Option<Read> {
+        // The full key is compared: a collision in a store is a miss.
+        if stored.head.key != *key {
+            return None;
+        }
+        match stored.head.kind {
+            Kind::Response(head) if self.flights.is_invalidated(primary, head.fetch) => None,
+            Kind::Response(head) => Some(Read::Response(Found { head, content: stored.content })),
+            Kind::Variants(index) => Some(Read::Variants(index)),
+        }
+    }
+}
+
+enum Read {
+    Response(Found),
+    Variants(Arc<VariantIndex>),
+}
+
+/// Of several responses that a request selects, the most recent one is used (RFC 9111 section 4).
+#[derive(Default)]
+struct Best {
+    found: Option<(CacheKey, Found)>,
+    missed: Option<CacheKey>,
+}
+
+impl Best {
+    fn offer(&mut self, key: CacheKey, new: Found) {
+        if self.found.as_ref().is_none_or(|(_, best)| best.head.date < new.head.date) {
+            self.found = Some((key, new));
+        }
+    }
+
+    fn miss(&mut self, key: CacheKey) {
+        self.missed.get_or_insert(key);
+    }
+
+    fn select(self, primary: &CacheKey, index: Arc<VariantIndex>) -> Option<LookUp> {
+        match (self.found, self.missed) {
+            (Some((key, found)), _) => {
+                index.touch(&key);
+                Some(LookUp { key, index: Some(index), found: Some(found) })
+            }
+            (None, Some(key)) => Some(LookUp { key, index: Some(index), found: None }),
+            // An index without a set of fields selects nothing.
+            (None, None) => Some(LookUp::nothing(primary.clone())),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! One client request lives in [`request`], one origin exchange in [`fetch`]; [`flight`] joins them, and a rope carries the body
+//! from the one to the many.
+pub(crate) mod begin;
+mod deliver;
+mod exit;
+mod fetch;
+mod flight;
+mod look_up;
+mod origin;
+mod pump;
+mod reception;
+pub(crate) mod request;
+mod shelf;
+mod stats;
+mod unshareable;
+
+pub(crate) use origin::Origin;
+pub use stats::Stats;
+
+use crate::{CachePolicy, Clock, KeyPolicy, Store, store::ErasedStore};
+use flight::Flights;
+use stats::Counters;
+use std::fmt;
+use unshareable::Unshareable;
+
+/// What all services of one layer share.
+pub(crate) struct Engine {
+    store: Box<dyn ErasedStore>,
+    flights: Flights,
+    unshareable: Unshareable,
+    indexing: shelf::Indexing,
+    counters: Counters,
+    pub(crate) policy: CachePolicy,
+    pub(crate) keys: KeyPolicy,
+    pub(crate) clock: Clock,
+}
+
+impl Engine {
+    pub(crate) fn new(store: impl Store) -> Self {
+        Self {
+            store: Box::new(store),
+            flights: Flights::default(),
+            unshareable: Unshareable::default(),
+            indexing: shelf::Indexing::default(),
+            counters: Counters::default(),
+            policy: CachePolicy::default(),
+            keys: KeyPolicy::default(),
+            clock: Clock::default(),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.counters.read(self.flights.under_way())
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}

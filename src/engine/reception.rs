@@ -1,0 +1,133 @@
+//! The reception of an origin's response: may it be stored, where, and with what head (RFC 9111 section 3)?
+use super::{Engine, look_up::LookUp};
+use crate::{
+    CacheKey,
+    clock::Moment,
+    semantics::{
+        freshness,
+        selecting::Nominated,
+        storing::{self, Candidate, NotStored, SetCookie},
+        targeted,
+    },
+    stored::{self, ResponseHead},
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use std::hash::{BuildHasher, RandomState};
+
+/// What arrived, and when it was asked for and came.
+pub(crate) struct Arrival<'a> {
+    pub(crate) request_headers: &'a HeaderMap,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) request_time: Moment,
+    pub(crate) response_time: Moment,
+    /// The number of the fetch.
+    pub(crate) fetch: u64,
+}
+
+/// A response that may be stored.
+pub(crate) struct Reception {
+    pub(crate) key: CacheKey,
+    pub(crate) head: ResponseHead,
+    /// The fields for the one who asked, where they are more than those that are stored.
+    pub(crate) own: Option<HeaderMap>,
+}
+
+impl Engine {
+    /// Judges a response to a GET, or a stored one that was freshened.
+    pub(crate) fn receive(
+        &self,
+        primary: &CacheKey,
+        look: &LookUp,
+        arrival: Arrival<'_>,
+    ) -> Result<Reception, NotStored> {
+        let Arrival { request_headers, status, mut headers, request_time, response_time, fetch } =
+            arrival;
+        let selected = targeted::select(&headers, &self.policy.targets);
+        let nominated = Nominated::of(&headers);
+        let lifetime = freshness::lifetime(
+            status,
+            &headers,
+            &selected.directives,
+            selected.targeted,
+            response_time.wall,
+            &self.policy.lifetime,
+        );
+        let candidate = Candidate {
+            request_method: &Method::GET,
+            request_headers,
+            status,
+            headers: &headers,
+            directives: &selected.directives,
+            lifetime,
+            nominated: &nominated,
+        };
+        storing::may_store(&candidate, &self.policy.storing)?;
+        if storing::content_length(&headers) > Ok(Some(self.policy.limits.max_object))
+            || size(&headers) > self.policy.limits.max_head
+        {
+            return Err(NotStored::TooLarge);
+        }
+
+        let corrected_initial_age =
+            freshness::corrected_initial_age(&headers, request_time.wall, response_time.wall);
+        let date = freshness::date_value(&headers, response_time.wall);
+        // RFC 9110 section 6.6.1.
+        if !headers.contains_key(header::DATE)
+            && let Ok(value) = HeaderValue::try_from(httpdate::fmt_http_date(response_time.wall))
+        {
+            headers.insert(header::DATE, value);
+        }
+        let (own, headers) = self.divide(headers, &selected.directives);
+        let (key, variant) = match nominated {
+            Nominated::Fields(shape) => {
+                let generation = look.index.as_ref().map_or_else(new_generation, |i| i.generation);
+                let key = primary.variant(generation, &shape, request_headers);
+                (key, Some((generation, shape)))
+            }
+            Nominated::Nothing | Nominated::Star => (primary.clone(), None),
+        };
+        let head = ResponseHead {
+            status,
+            headers,
+            directives: selected.directives,
+            lifetime: lifetime.length,
+            corrected_initial_age,
+            response_time,
+            date,
+            variant,
+            fetch,
+        };
+        Ok(Reception { key, head, own })
+    }
+
+    /// The fields for the one who asked, if they differ, and those for the store.
+    fn divide(
+        &self,
+        mut headers: HeaderMap,
+        directives: &crate::semantics::directives::Directives,
+    ) -> (Option<HeaderMap>, HeaderMap) {
+        let cookies = self.policy.storing.set_cookie;
+        let withholds = directives.withheld_fields().any(|name| headers.contains_key(name))
+            || (cookies == SetCookie::Strip && headers.contains_key(header::SET_COOKIE));
+        let own = withholds.then(|| {
+            let mut own = headers.clone();
+            storing::remove_unstorable(&mut own, &Default::default(), SetCookie::Store);
+            own
+        });
+        storing::remove_unstorable(&mut headers, directives, cookies);
+        (own, stored::compact(&headers))
+    }
+}
+
+fn size(headers: &HeaderMap) -> usize {
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
+        .fold(0, usize::saturating_add)
+}
+
+/// Never the same twice, so that variants of an index that was removed stay out of reach.
+fn new_generation() -> u64 {
+    RandomState::new().hash_one(0_u8)
+}

@@ -1,0 +1,161 @@
+//! The store behind a guard: whatever it does (errors, hangs, panics), the cache takes for a miss.
+use super::Engine;
+use crate::{
+    CacheKey, StoreError, StoredHead, StoredResponse,
+    stored::{Content, Kind, Shape, VariantIndex},
+};
+use bytes::Bytes;
+use futures_util::{
+    FutureExt,
+    future::{Either, select},
+};
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::{sleep, timeout},
+};
+
+/// The lists of variants are read, changed and written back: one at a time for one URI.
+#[derive(Debug)]
+pub(crate) struct Indexing(Box<[Mutex<()>]>);
+
+impl Default for Indexing {
+    fn default() -> Self {
+        Self((0..64).map(|_| Mutex::default()).collect())
+    }
+}
+
+impl Indexing {
+    async fn lock(&self, primary: &CacheKey) -> Option<MutexGuard<'_, ()>> {
+        let at = primary.hash64().checked_rem(self.0.len() as u64)?;
+        match self.0.get(usize::try_from(at).ok()?) {
+            Some(mutex) => Some(mutex.lock().await),
+            None => None,
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn peek_at(&self, key: &CacheKey) -> Option<StoredResponse> {
+        catch_unwind(AssertUnwindSafe(|| self.store.peek(key))).unwrap_or_else(|_| {
+            self.fault("peek", "panicked");
+            None
+        })
+    }
+
+    pub(super) async fn get_at(&self, key: &CacheKey) -> Option<StoredResponse> {
+        self.guarded("get", async { self.store.get(key).await }).await.flatten()
+    }
+
+    pub(super) async fn freshen_at(&self, key: &CacheKey, head: StoredHead) -> bool {
+        self.guarded("freshen", async { self.store.freshen(key, head).await }).await == Some(true)
+    }
+
+    /// False if the store failed: what was there may still be there.
+    pub(super) async fn delete_at(&self, key: &CacheKey) -> bool {
+        self.guarded("delete", async { self.store.delete(key).await }).await.is_some()
+    }
+
+    /// Puts a response whose content may be arriving. The store has as long as that takes, and the usual time once `arrived` is over.
+    pub(super) async fn put_at(
+        &self,
+        key: &CacheKey,
+        response: StoredResponse,
+        arrived: impl Future<Output = ()>,
+    ) -> bool {
+        let put = AssertUnwindSafe(async { self.store.put(key, response).await }).catch_unwind();
+        let limit = async {
+            arrived.await;
+            sleep(self.policy.limits.store_timeout).await;
+        };
+        match select(pin!(put), pin!(limit)).await {
+            Either::Left((Ok(Ok(())), _)) => {
+                self.counters.stored();
+                true
+            }
+            // Content that broke off, or is not stored after all, is no fault of the store.
+            Either::Left((Ok(Err(error)), _)) => {
+                if !is_content_error(&error) {
+                    self.fault("put", &error);
+                }
+                false
+            }
+            Either::Left((Err(_panic), _)) => {
+                self.fault("put", "panicked");
+                false
+            }
+            Either::Right(_) => {
+                self.fault("put", "timed out");
+                false
+            }
+        }
+    }
+
+    /// Notes a variant in the list under its primary key; removes those that are too many.
+    pub(super) async fn index_variant(
+        &self,
+        primary: &CacheKey,
+        key: &CacheKey,
+        generation: u64,
+        shape: &Shape,
+    ) {
+        let _turn = self.indexing.lock(primary).await;
+        let known = match self.get_at(primary).await.map(|stored| stored.head.kind) {
+            // Made anew by somebody else since: ours belongs to variants that are gone.
+            Some(Kind::Variants(index)) if index.generation != generation => {
+                self.delete_at(key).await;
+                return;
+            }
+            Some(Kind::Variants(index)) => Some(index),
+            Some(Kind::Response(_)) | None => None,
+        };
+        let limit = self.policy.limits.max_variants;
+        let (index, gone) = match &known {
+            Some(index) => index.added(shape, key, limit),
+            None => VariantIndex::new(generation).added(shape, key, limit),
+        };
+        let head = StoredHead::variants(primary.clone(), index);
+        let marker = StoredResponse { head, content: Content::from(Bytes::new()) };
+        self.guarded("put", async { self.store.put(primary, marker).await }).await;
+        for key in gone {
+            self.delete_at(&key).await;
+        }
+    }
+
+    async fn guarded<T>(
+        &self,
+        what: &'static str,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Option<T> {
+        let caught = AssertUnwindSafe(operation).catch_unwind();
+        match timeout(self.policy.limits.store_timeout, caught).await {
+            Ok(Ok(Ok(answer))) => return Some(answer),
+            Ok(Ok(Err(error))) => self.fault(what, &error),
+            Ok(Err(_panic)) => self.fault(what, "panicked"),
+            Err(_elapsed) => self.fault(what, "timed out"),
+        }
+        None
+    }
+
+    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "only logged"))]
+    fn fault(&self, what: &'static str, why: impl std::fmt::Debug) {
+        self.counters.store_fault();
+        #[cfg(feature = "tracing")]
+        tracing::warn!(target: "tower_cdn", operation = what, error = ?why, "store failed");
+    }
+}
+
+fn is_content_error(error: &StoreError) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if inner.is::<crate::ContentError>() {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
+}

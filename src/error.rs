@@ -1,0 +1,85 @@
+//! What can fail: opaque errors with a source.
+use std::{error::Error, fmt};
+
+/// Alias for a type-erased error type.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A store failed. The cache takes it for a miss; no client ever sees it.
+///
+/// # Example: from any other error
+/// ```
+/// let error = tower_cdn::StoreError::new(std::io::Error::other("disk on fire"));
+/// assert_eq!(error.to_string(), "store failed");
+/// assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk on fire");
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("store failed")]
+pub struct StoreError(#[source] BoxError);
+
+impl StoreError {
+    /// Wraps what went wrong.
+    pub fn new(source: impl Into<BoxError>) -> Self {
+        Self(source.into())
+    }
+}
+
+impl From<BoxError> for StoreError {
+    fn from(source: BoxError) -> Self {
+        Self(source)
+    }
+}
+
+impl From<ContentError> for StoreError {
+    fn from(source: ContentError) -> Self {
+        Self(source.into())
+    }
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(source: std::io::Error) -> Self {
+        Self(source.into())
+    }
+}
+
+/// Content that ended before it was complete. A body that yields it has no end: whoever reads must not take what came
+/// before for the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentError(pub(crate) Cut);
+
+/// Who cut the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// The inner service ended it early, by an error, a panic, or fewer or more bytes than declared.
+    Origin,
+    /// This reader held up the others for too long.
+    TooSlow,
+    /// It is not stored after all: too large, or invalidated, or the store was too slow.
+    NotStored,
+    /// The store did not have what it should have.
+    Store,
+}
+
+impl ContentError {
+    /// The inner service's body broke.
+    pub fn is_origin(&self) -> bool {
+        self.0 == Cut::Origin
+    }
+
+    /// The reader was too slow for the others.
+    pub fn is_too_slow(&self) -> bool {
+        self.0 == Cut::TooSlow
+    }
+}
+
+impl fmt::Display for ContentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Cut::Origin => "origin body ended early",
+            Cut::TooSlow => "reader held up others for too long",
+            Cut::NotStored => "response is not stored after all",
+            Cut::Store => "stored content is not there any more",
+        })
+    }
+}
+
+impl Error for ContentError {}

@@ -1,0 +1,614 @@
+//! The cache key (RFC 9111 section 2): what makes two requests ask for the same thing.
+use crate::semantics::{fields, invalidation};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts, uri::Scheme};
+use std::{
+    fmt,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::LazyLock,
+};
+
+/// Under which a response is stored: canonical bytes in which every part has its tag and its length, so that no two
+/// different requests make the same ones. Hashed once, compared in full, cheap to clone.
+///
+/// A [`Store`](crate::Store) may use it as the key of a map, or its [`as_bytes`](Self::as_bytes) where it keeps things elsewhere.
+///
+/// # Example: a key in a store of one's own
+/// ```
+/// use tower_cdn::CacheKey;
+/// let a = CacheKey::from_bytes(b"anything".as_slice());
+/// assert_eq!(a, CacheKey::from_bytes(a.as_bytes().to_vec()));
+/// ```
+#[derive(Clone)]
+pub struct CacheKey {
+    bytes: Bytes,
+    hash: u64,
+}
+
+impl CacheKey {
+    /// The key whose [`as_bytes`](Self::as_bytes) these are.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        /// Keys come from clients: the seed keeps them from choosing which ones collide.
+        static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let bytes = bytes.into();
+        let mut hasher = SEED.build_hasher();
+        hasher.write(&bytes);
+        Self { hash: hasher.finish(), bytes }
+    }
+
+    /// All of it: keys are equal if and only if these are.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// A hash of the bytes that differs from process to process.
+    pub(crate) fn hash64(&self) -> u64 {
+        self.hash
+    }
+
+    /// The key of one variant: the same URI, with the values of the nominated fields (RFC 9111 section 4.1).
+    pub(crate) fn variant(
+        &self,
+        generation: u64,
+        names: &[HeaderName],
+        request: &HeaderMap,
+    ) -> Self {
+        let mut parts = KeyBytes::with_capacity(self.bytes.len().saturating_add(64));
+        parts.0.extend_from_slice(&self.bytes);
+        parts.push(Tag::Generation, &generation.to_be_bytes());
+        for name in names {
+            match crate::semantics::selecting::normalised(name, request) {
+                Some(value) => parts.pair(Tag::Nominated, name.as_str().as_bytes(), &value),
+                None => parts.push(Tag::Missing, name.as_str().as_bytes()),
+            }
+        }
+        parts.finish()
+    }
+}
+
+impl PartialEq for CacheKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.bytes == other.bytes
+    }
+}
+
+impl Eq for CacheKey {}
+
+impl Hash for CacheKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl fmt::Debug for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CacheKey({})", self.bytes.escape_ascii())
+    }
+}
+
+/// What a part of a key is.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Tag {
+    Scheme = b's',
+    Host = b'h',
+    Port = b'p',
+    Path = b'/',
+    Query = b'?',
+    Field = b'f',
+    Cookie = b'c',
+    Generation = b'g',
+    Nominated = b'n',
+    Missing = b'm',
+}
+
+struct KeyBytes(Vec<u8>);
+
+impl KeyBytes {
+    fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    fn push(&mut self, tag: Tag, part: &[u8]) {
+        self.0.push(tag as u8);
+        self.length(part.len());
+        self.0.extend_from_slice(part);
+    }
+
+    fn pair(&mut self, tag: Tag, name: &[u8], value: &[u8]) {
+        self.push(tag, name);
+        self.length(value.len());
+        self.0.extend_from_slice(value);
+    }
+
+    /// Lengths are 64 bits, so that none can overflow into another.
+    fn length(&mut self, length: usize) {
+        self.0.extend_from_slice(&(length as u64).to_be_bytes());
+    }
+
+    fn finish(self) -> CacheKey {
+        CacheKey::from_bytes(self.0)
+    }
+}
+
+/// What goes into the cache key beside scheme, host, port, path and query, and what becomes of what does not.
+///
+/// # Example: strip tracking parameters, key a cookie
+/// ```
+/// use tower_cdn::{KeyPolicy, Parameters};
+///
+/// let policy = KeyPolicy::default()
+///     .query(Parameters::AllBut(vec!["utm_source".into(), "utm_campaign".into()]))
+///     .sort_query(true)
+///     .cookie("theme")
+///     .header(http::header::ACCEPT_LANGUAGE);
+/// # let _ = policy;
+/// ```
+#[derive(Clone, Debug)]
+pub struct KeyPolicy {
+    headers: Vec<HeaderName>,
+    cookies: Vec<String>,
+    query: Parameters,
+    sort_query: bool,
+    influential: Influential,
+    default_host: Option<String>,
+    https: bool,
+    max_url: usize,
+}
+
+/// Which query parameters count. What does not count is removed from the request before it is forwarded, so that the inner service
+/// cannot answer differently for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Parameters {
+    /// All of them, as received.
+    #[default]
+    All,
+    /// None.
+    None,
+    /// Only these.
+    Only(Vec<String>),
+    /// All but these.
+    AllBut(Vec<String>),
+}
+
+/// What to do with fields that change the answers of many applications although nobody keys them, such as
+/// `X-Forwarded-Host`: one of them in one request could poison the answer to all others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Influential {
+    /// Where one is present, its name and value become part of the key.
+    #[default]
+    Key,
+    /// They are removed from the forwarded request.
+    Strip,
+    /// They are forwarded and not keyed: something in front of the cache sets them for all requests alike.
+    Trust,
+}
+
+impl Default for KeyPolicy {
+    /// Everything that HTTP says identifies a resource, and influential fields where present.
+    fn default() -> Self {
+        Self {
+            headers: Vec::new(),
+            cookies: Vec::new(),
+            query: Parameters::All,
+            sort_query: false,
+            influential: Influential::Key,
+            default_host: None,
+            https: false,
+            max_url: 8 * 1024,
+        }
+    }
+}
+
+impl KeyPolicy {
+    /// Adds a request field to the key. Prefer `Vary` where the inner service can send it.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName) -> Self {
+        self.headers.push(name);
+        self
+    }
+
+    /// Adds a cookie to the key, by its name.
+    #[must_use]
+    pub fn cookie(mut self, name: impl Into<String>) -> Self {
+        self.cookies.push(name.into());
+        self
+    }
+
+    /// Which query parameters count. Default: all.
+    #[must_use]
+    pub fn query(mut self, which: Parameters) -> Self {
+        self.query = which;
+        self
+    }
+
+    /// Sorts the query parameters, in the key and in what is forwarded. Default: off, since the order may mean something.
+    #[must_use]
+    pub fn sort_query(mut self, sort: bool) -> Self {
+        self.sort_query = sort;
+        self
+    }
+
+    /// What to do with influential fields. Default: they become part of the key.
+    #[must_use]
+    pub fn influential(mut self, what: Influential) -> Self {
+        self.influential = what;
+        self
+    }
+
+    /// The host of requests that name none. Default: HTTP/1.1 requests without a host are answered with 400
+    /// (RFC 9112 section 3.2), others are forwarded without the cache.
+    #[must_use]
+    pub fn default_host(mut self, host: impl Into<String>) -> Self {
+        self.default_host = Some(host.into());
+        self
+    }
+
+    /// The scheme of requests whose target has none is `https`. Default: `http`.
+    #[must_use]
+    pub fn https(mut self, https: bool) -> Self {
+        self.https = https;
+        self
+    }
+
+    /// The longest URL that is cached, in bytes; longer ones are forwarded without the cache. Default: 8 KiB.
+    #[must_use]
+    pub fn max_url(mut self, bytes: usize) -> Self {
+        self.max_url = bytes;
+        self
+    }
+
+    /// The key of a request, and what has to change in the request before it is forwarded.
+    pub(crate) fn key(&self, head: &Parts) -> Result<Keyed, NoKey> {
+        let path = head.uri.path();
+        if !path.starts_with('/') {
+            return Err(NoKey::Malformed);
+        }
+        let query = self.query_of(head.uri.query());
+        let length = path.len().saturating_add(query.as_str().map_or(0, str::len));
+        if length > self.max_url {
+            return Err(NoKey::TooLong);
+        }
+        let host = self.host(head)?;
+        let is_https = head.uri.scheme().map_or(self.https, |scheme| *scheme == Scheme::HTTPS);
+        let mut parts =
+            KeyBytes::with_capacity(length.saturating_add(host.len()).saturating_add(64));
+        self.push_target(&mut parts, is_https, host, path, query.as_str())?;
+        for name in &self.headers {
+            for value in head.headers.get_all(name) {
+                parts.pair(Tag::Field, name.as_str().as_bytes(), value.as_bytes());
+            }
+        }
+        self.push_cookies(&mut parts, &head.headers);
+        if self.influential == Influential::Key {
+            for name in &INFLUENTIAL {
+                for value in head.headers.get_all(name) {
+                    parts.pair(Tag::Field, name.as_str().as_bytes(), value.as_bytes());
+                }
+            }
+        }
+        Ok(Keyed {
+            key: parts.finish(),
+            query: match query {
+                Query::Kept(_) => None,
+                Query::Changed(new) => Some(new),
+            },
+        })
+    }
+
+    /// The key of a GET for this URI with no fields: what an invalidation is about.
+    pub(crate) fn key_of_uri(&self, uri: &Uri) -> Option<CacheKey> {
+        let (mut head, ()) = http::Request::new(()).into_parts();
+        head.uri = uri.clone();
+        self.key(&head).ok().map(|keyed| keyed.key)
+    }
+
+    /// The absolute form of a request's target (RFC 9110 section 7.1).
+    pub(crate) fn target_uri(&self, head: &Parts) -> Option<Uri> {
+        let scheme = head.uri.scheme_str().unwrap_or(if self.https { "https" } else { "http" });
+        let host = self.host(head).ok()?;
+        let path = head.uri.path_and_query().map_or("/", |p| p.as_str());
+        Uri::builder().scheme(scheme).authority(host).path_and_query(path).build().ok()
+    }
+
+    /// Brings a request into the form that its key speaks of: what is keyed is exactly what is forwarded.
+    pub(crate) fn prepare(&self, head: &mut Parts, query: Option<String>) {
+        if let Some(query) = query {
+            let path = head.uri.path();
+            let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+            let mut uri = head.uri.clone().into_parts();
+            uri.path_and_query = target.parse().ok();
+            if let Ok(changed) = Uri::from_parts(uri) {
+                head.uri = changed;
+            }
+        }
+        if self.influential == Influential::Strip {
+            for name in &INFLUENTIAL {
+                head.headers.remove(name);
+            }
+        }
+        // RFC 9112 section 3.2.2: the authority of an absolute-form target wins over Host.
+        if let Some(authority) = head.uri.authority()
+            && let Some(host) = head.headers.get(header::HOST)
+            && host != authority.as_str()
+            && let Ok(value) = HeaderValue::from_str(authority.as_str())
+        {
+            head.headers.insert(header::HOST, value);
+        }
+    }
+
+    /// The one host that a request names (RFC 9112 section 3.2).
+    fn host<'a>(&'a self, head: &'a Parts) -> Result<&'a str, NoKey> {
+        let mut lines = head.headers.get_all(header::HOST).iter();
+        let first = lines.next();
+        if lines.next().is_some() {
+            return Err(NoKey::Malformed);
+        }
+        if let Some(authority) = head.uri.authority() {
+            return if authority.as_str().contains('@') {
+                // RFC 9110 section 4.2.4: a host that hides behind a user name.
+                Err(NoKey::Malformed)
+            } else {
+                Ok(authority.as_str())
+            };
+        }
+        let named = match first {
+            Some(value) => Some(value.to_str().map_err(|_| NoKey::Malformed)?),
+            None => None,
+        };
+        named.filter(|host| !host.is_empty()).or(self.default_host.as_deref()).ok_or({
+            if head.version == http::Version::HTTP_11 { NoKey::Malformed } else { NoKey::NoHost }
+        })
+    }
+
+    fn push_target(
+        &self,
+        parts: &mut KeyBytes,
+        is_https: bool,
+        authority: &str,
+        path: &str,
+        query: Option<&str>,
+    ) -> Result<(), NoKey> {
+        let (host, port) = split_port(authority).ok_or(NoKey::Malformed)?;
+        let (scheme, default_port) = if is_https { ("https", "443") } else { ("http", "80") };
+        parts.push(Tag::Scheme, scheme.as_bytes());
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let start = parts.0.len();
+        parts.push(Tag::Host, host.as_bytes());
+        // The tag is a lower-case letter and the length has no letters that could change.
+        if host.bytes().any(|b| b.is_ascii_uppercase())
+            && let Some(written) = parts.0.get_mut(start.saturating_add(9)..)
+        {
+            written.make_ascii_lowercase();
+        }
+        if !port.is_empty() && port != default_port {
+            parts.push(Tag::Port, port.as_bytes());
+        }
+        parts.push(Tag::Path, path.as_bytes());
+        if let Some(query) = query {
+            parts.push(Tag::Query, query.as_bytes());
+        }
+        Ok(())
+    }
+
+    fn push_cookies(&self, parts: &mut KeyBytes, headers: &HeaderMap) {
+        if self.cookies.is_empty() {
+            return;
+        }
+        for line in headers.get_all(header::COOKIE) {
+            for pair in line.as_bytes().split(|b| *b == b';').map(fields::trim) {
+                let name = pair.split(|b| *b == b'=').next().unwrap_or_default();
+                if self.cookies.iter().any(|cookie| cookie.as_bytes() == name) {
+                    parts.push(Tag::Cookie, pair);
+                }
+            }
+        }
+    }
+
+    fn query_of<'a>(&self, query: Option<&'a str>) -> Query<'a> {
+        let Some(query) = query else { return Query::Kept(None) };
+        if self.query == Parameters::All && !self.sort_query {
+            return Query::Kept(Some(query));
+        }
+        let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
+        let mut pairs: Vec<&str> = query
+            .split('&')
+            .filter(|pair| match &self.query {
+                Parameters::All => true,
+                Parameters::None => false,
+                Parameters::Only(names) => names.contains(&name(pair)),
+                Parameters::AllBut(names) => !names.contains(&name(pair)),
+            })
+            .collect();
+        if self.sort_query {
+            pairs.sort_by_key(|pair| name(pair));
+        }
+        let kept = pairs.join("&");
+        if kept == query { Query::Kept(Some(query)) } else { Query::Changed(kept) }
+    }
+}
+
+/// `host[:port]`, an IPv6 address being in brackets.
+fn split_port(authority: &str) -> Option<(&str, &str)> {
+    let is_host = |host: &str| {
+        !host.is_empty()
+            && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@,\\\"<>".contains(&b))
+    };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (authority, ""),
+    };
+    let sound = is_host(host)
+        && (host.starts_with('[') == host.ends_with(']'))
+        && (host.starts_with('[') || !host.contains(':'))
+        && port.len() <= 5
+        && port.bytes().all(|b| b.is_ascii_digit());
+    sound.then_some((host, port))
+}
+
+enum Query<'a> {
+    Kept(Option<&'a str>),
+    Changed(String),
+}
+
+impl Query<'_> {
+    /// A query of which nothing is left is none.
+    fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Kept(query) => *query,
+            Self::Changed(query) => Some(query.as_str()).filter(|query| !query.is_empty()),
+        }
+    }
+}
+
+/// A key, and the query to forward if it is not the one that came.
+pub(crate) struct Keyed {
+    pub(crate) key: CacheKey,
+    pub(crate) query: Option<String>,
+}
+
+/// Why a request has no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoKey {
+    /// 400.
+    Malformed,
+    /// It names no host, and need not.
+    NoHost,
+    /// Its URL is too long to be a key.
+    TooLong,
+}
+
+const INFLUENTIAL: [HeaderName; 14] = [
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-host"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("forwarded"),
+];
+
+/// The same-origin URIs that an answer names, and its target, as keys.
+pub(crate) fn named_keys(policy: &KeyPolicy, target: &Uri, response: &HeaderMap) -> Vec<CacheKey> {
+    invalidation::named_uris(target, response)
+        .iter()
+        .filter_map(|uri| policy.key_of_uri(uri))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn head(uri: &str, lines: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in lines {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn key(policy: &KeyPolicy, uri: &str, lines: &[(&str, &str)]) -> Result<CacheKey, NoKey> {
+        policy.key(&head(uri, lines)).map(|keyed| keyed.key)
+    }
+
+    #[test]
+    fn s2_requests_for_the_same_thing_have_one_key() {
+        let policy = KeyPolicy::default();
+        let one = key(&policy, "http://example.com/a?b", &[]).unwrap();
+        for (uri, lines) in [
+            ("http://EXAMPLE.com:80/a?b", vec![]),
+            ("http://example.com./a?b", vec![]),
+            ("/a?b", vec![("host", "example.com")]),
+            ("/a?b", vec![("host", "Example.Com.:80")]),
+            ("http://example.com/a?b", vec![("host", "other")]),
+            ("/a?b", vec![("host", "example.com"), ("user-agent", "x")]),
+        ] {
+            assert_eq!(key(&policy, uri, &lines).unwrap(), one, "{uri} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn s2_requests_for_other_things_have_other_keys() {
+        let policy = KeyPolicy::default();
+        let one = key(&policy, "http://example.com/a?b", &[]).unwrap();
+        for (uri, lines) in [
+            ("https://example.com/a?b", vec![]),
+            ("http://example.com:81/a?b", vec![]),
+            ("http://example.org/a?b", vec![]),
+            ("http://example.com/a?B", vec![]),
+            ("http://example.com/a", vec![]),
+            ("http://example.com/a%3Fb", vec![]),
+            ("http://example.com/a?b?", vec![]),
+            ("http://example.com/a?b", vec![("x-forwarded-host", "evil")]),
+            ("http://example.com/a?b", vec![("x-forwarded-host", "")]),
+        ] {
+            assert_ne!(key(&policy, uri, &lines).unwrap(), one, "{uri} {lines:?}");
+        }
+        assert_ne!(
+            key(&policy, "http://example.com/a?", &[]).unwrap(),
+            key(&policy, "http://example.com/a", &[]).unwrap()
+        );
+    }
+
+    #[test]
+    fn rfc9112_s3_2_what_has_no_key() {
+        let policy = KeyPolicy::default();
+        for (uri, lines, want) in [
+            ("/a", vec![], NoKey::Malformed),
+            ("/a", vec![("host", "")], NoKey::Malformed),
+            ("/a", vec![("host", "a"), ("host", "a")], NoKey::Malformed),
+            ("/a", vec![("host", "a b")], NoKey::Malformed),
+            ("/a", vec![("host", "a:b")], NoKey::Malformed),
+            ("/a", vec![("host", "a/b")], NoKey::Malformed),
+            ("http://user@a/", vec![], NoKey::Malformed),
+            ("*", vec![("host", "a")], NoKey::Malformed),
+        ] {
+            assert_eq!(key(&policy, uri, &lines), Err(want), "{uri} {lines:?}");
+        }
+        let long = format!("http://a/{}", "a".repeat(9_000));
+        assert_eq!(key(&policy, &long, &[]), Err(NoKey::TooLong));
+        let policy = policy.default_host("a");
+        assert_eq!(key(&policy, "/a", &[]), key(&policy, "http://a/a", &[]));
+    }
+
+    #[test]
+    fn what_is_not_keyed_is_not_forwarded() {
+        let policy = KeyPolicy::default()
+            .query(Parameters::AllBut(vec!["utm".into()]))
+            .sort_query(true)
+            .influential(Influential::Strip);
+        let mut head = head("http://a/x?c=1&utm=2&b=3&utm", &[("x-forwarded-host", "evil")]);
+        let keyed = policy.key(&head).unwrap();
+        assert_eq!(keyed.key, key(&policy, "http://a/x?b=3&c=1", &[]).unwrap());
+        policy.prepare(&mut head, keyed.query);
+        assert_eq!(head.uri, "http://a/x?b=3&c=1");
+        assert!(head.headers.is_empty());
+    }
+
+    #[test]
+    fn rfc9112_s3_2_2_the_absolute_form_wins_and_is_what_is_forwarded() {
+        let mut head = head("http://a.example/", &[("host", "b.example")]);
+        KeyPolicy::default().prepare(&mut head, None);
+        assert_eq!(head.headers[header::HOST], "a.example");
+    }
+
+    #[test]
+    fn cookies_and_fields_count_where_the_policy_names_them() {
+        let policy = KeyPolicy::default().cookie("theme").header(header::ACCEPT_LANGUAGE);
+        let of = |lines: &[_]| key(&policy, "http://a/", lines).unwrap();
+        assert_eq!(of(&[("cookie", "a=1; theme=x")]), of(&[("cookie", "theme=x; b=2")]));
+        assert_ne!(of(&[("cookie", "theme=x")]), of(&[("cookie", "theme=y")]));
+        assert_ne!(of(&[("accept-language", "de")]), of(&[]));
+    }
+}

@@ -1,0 +1,127 @@
+//! The layer, its builder, and the handle that controls it.
+#[cfg(feature = "memory")]
+use crate::MemoryStore;
+use crate::{CachePolicy, CdnCache, Clock, KeyPolicy, Stats, Store, engine::Engine};
+use std::sync::Arc;
+use tower_layer::Layer;
+
+/// Puts a CDN edge in front of a service. Cheap to clone: all clones, and all services made by them, share one store and one table of
+/// fetches.
+///
+/// Needs a tokio runtime with time enabled.
+///
+/// # Example: in front of any service
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::{Empty, Full};
+/// use std::convert::Infallible;
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_cdn::{CacheStatus, CdnCacheLayer};
+///
+/// let service = ServiceBuilder::new()
+///     .layer(CdnCacheLayer::in_memory(64 * 1024 * 1024))
+///     .service(service_fn(|_: Request<Empty<Bytes>>| async {
+///         let response = Response::builder().header("cache-control", "max-age=60");
+///         Ok::<_, Infallible>(response.body(Full::new(Bytes::from("hello"))).unwrap())
+///     }));
+///
+/// let request = Request::get("http://example.com/").body(Empty::new()).unwrap();
+/// let response = service.oneshot(request).await.unwrap();
+/// assert!(response.extensions().get::<CacheStatus>().unwrap().is_stored());
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+pub struct CdnCacheLayer {
+    engine: Arc<Engine>,
+}
+
+impl CdnCacheLayer {
+    /// A cache with this store and everything else by default.
+    pub fn new(store: impl Store) -> Self {
+        Self::builder(store).build()
+    }
+
+    /// A cache in memory that takes this many bytes.
+    #[cfg(feature = "memory")]
+    pub fn in_memory(bytes: u64) -> Self {
+        Self::new(MemoryStore::new(bytes))
+    }
+
+    /// A cache with this store, to be configured.
+    pub fn builder(store: impl Store) -> Builder {
+        Builder { engine: Engine::new(store) }
+    }
+
+    /// What controls the cache and tells how it does.
+    pub fn handle(&self) -> Handle {
+        Handle { engine: Arc::clone(&self.engine) }
+    }
+}
+
+impl<S> Layer<S> for CdnCacheLayer {
+    type Service = CdnCache<S>;
+
+    fn layer(&self, inner: S) -> CdnCache<S> {
+        CdnCache::new(inner, Arc::clone(&self.engine))
+    }
+}
+
+/// Configures a [`CdnCacheLayer`]; the layer is shared, so it cannot change once it is built.
+///
+/// # Example
+/// ```
+/// use tower_cdn::{CachePolicy, CdnCacheLayer, Clock, KeyPolicy, MemoryStore};
+///
+/// let layer = CdnCacheLayer::builder(MemoryStore::new(64 * 1024 * 1024))
+///     .policy(CachePolicy::rfc9111())
+///     .key_policy(KeyPolicy::default().https(true))
+///     .clock(Clock::system())
+///     .build();
+/// # let _ = layer;
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Builder {
+    engine: Engine,
+}
+
+impl Builder {
+    /// What is stored and for how long. Default: [`CachePolicy::default`].
+    pub fn policy(mut self, policy: CachePolicy) -> Self {
+        self.engine.policy = policy;
+        self
+    }
+
+    /// What makes two requests ask for the same thing. Default: [`KeyPolicy::default`].
+    pub fn key_policy(mut self, keys: KeyPolicy) -> Self {
+        self.engine.keys = keys;
+        self
+    }
+
+    /// Where the time is read. Default: [`Clock::system`].
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.engine.clock = clock;
+        self
+    }
+
+    /// The layer.
+    #[must_use]
+    pub fn build(self) -> CdnCacheLayer {
+        CdnCacheLayer { engine: Arc::new(self.engine) }
+    }
+}
+
+/// What controls a cache and tells how it does. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    engine: Arc<Engine>,
+}
+
+impl Handle {
+    /// Counts of what happened so far.
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
+    }
+}

@@ -1,0 +1,290 @@
+//! What the operator decides; everything else is RFC 9111.
+use crate::semantics::{
+    cache_status,
+    freshness::LifetimeRules,
+    reuse::StaleRules,
+    storing::{SetCookie, StoringRules},
+    targeted,
+};
+use http::HeaderName;
+use std::time::Duration;
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What the operator of a cache decides. Every knob has a default that is safe for a shared cache in front of an
+/// application that nobody has prepared for one.
+///
+/// # Example: the default, with a few knobs turned
+/// ```
+/// use std::time::Duration;
+/// use tower_cdn::CachePolicy;
+///
+/// let policy = CachePolicy::default()
+///     .max_object(8 * 1024 * 1024)
+///     .stale_if_error(Duration::from_secs(60 * 60));
+/// # let _ = policy;
+/// ```
+#[derive(Clone, Debug)]
+pub struct CachePolicy {
+    pub(crate) lifetime: LifetimeRules,
+    pub(crate) storing: StoringRules,
+    pub(crate) stale: StaleRules,
+    pub(crate) honor_request_directives: bool,
+    pub(crate) targets: Vec<HeaderName>,
+    pub(crate) cache_status: Option<String>,
+    pub(crate) collapse: bool,
+    pub(crate) limits: Limits,
+}
+
+/// The bounds on time and memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_object: u64,
+    pub(crate) max_head: usize,
+    pub(crate) max_variants: usize,
+    pub(crate) max_fetches: usize,
+    pub(crate) window: usize,
+    pub(crate) wait_timeout: Duration,
+    pub(crate) fetch_timeout: Duration,
+    pub(crate) stall_timeout: Duration,
+    pub(crate) store_timeout: Duration,
+    pub(crate) stale_deadline: Option<Duration>,
+    pub(crate) unshareable_for: Duration,
+}
+
+impl Default for CachePolicy {
+    /// Safe in front of an application that nobody has prepared for a cache: nothing is stored unless it says so itself, or can be
+    /// validated each time.
+    fn default() -> Self {
+        Self {
+            lifetime: LifetimeRules {
+                min_ttl: Duration::ZERO,
+                default_ttl: None,
+                max_ttl: YEAR,
+                heuristic: None,
+            },
+            storing: StoringRules {
+                set_cookie: SetCookie::UnlessMeantForMany,
+                honor_request_no_store: false,
+            },
+            stale: StaleRules { while_revalidate: Duration::ZERO, if_error: Duration::ZERO },
+            honor_request_directives: false,
+            targets: targeted::cdn(),
+            cache_status: Some(cache_status::DEFAULT_NAME.to_owned()),
+            collapse: true,
+            limits: Limits {
+                max_object: 64 * 1024 * 1024,
+                max_head: 16 * 1024,
+                max_variants: 16,
+                max_fetches: 16 * 1024,
+                window: 4 * 1024 * 1024,
+                wait_timeout: Duration::from_secs(3),
+                fetch_timeout: Duration::from_secs(30),
+                stall_timeout: Duration::from_secs(5),
+                store_timeout: Duration::from_secs(2),
+                stale_deadline: None,
+                unshareable_for: Duration::from_secs(10),
+            },
+        }
+    }
+}
+
+impl CachePolicy {
+    /// Takes every permission that RFC 9111 gives: heuristic freshness (a tenth of the time since `Last-Modified`, a day at most),
+    /// directives of requests honoured, `Set-Cookie` stored, a stale response for an hour when the origin fails.
+    pub fn rfc9111() -> Self {
+        let mut policy = Self::default()
+            .heuristic_freshness(0.1, DAY)
+            .honor_request_directives(true)
+            .set_cookie(SetCookie::Store)
+            .stale_if_error(Duration::from_secs(60 * 60));
+        policy.lifetime.max_ttl = Duration::from_secs(crate::semantics::fields::MAX_DELTA);
+        policy
+    }
+
+    /// The lifetimes that Amazon CloudFront documents as its defaults: a day for what says nothing, a year at most; stale
+    /// responses answer when the origin fails.
+    pub fn cloudfront() -> Self {
+        Self::default().default_ttl(DAY).max_ttl(YEAR).stale_if_error(YEAR)
+    }
+
+    /// What is stored lives at least this long. It never makes anything storable. Default: zero.
+    #[must_use]
+    pub fn min_ttl(mut self, ttl: Duration) -> Self {
+        self.lifetime.min_ttl = ttl;
+        self
+    }
+
+    /// The lifetime of responses that say nothing of theirs, for statuses that are cacheable by default. Default: none, since an application
+    /// that says nothing has perhaps not thought of caches.
+    #[must_use]
+    pub fn default_ttl(mut self, ttl: Duration) -> Self {
+        self.lifetime.default_ttl = Some(ttl);
+        self
+    }
+
+    /// Nothing is fresh for longer. Default: a year.
+    #[must_use]
+    pub fn max_ttl(mut self, ttl: Duration) -> Self {
+        self.lifetime.max_ttl = ttl;
+        self
+    }
+
+    /// Heuristic freshness (RFC 9111 section 4.2.2): this fraction of the time since `Last-Modified`, and `longest` at most.
+    /// Default: off.
+    #[must_use]
+    pub fn heuristic_freshness(mut self, fraction: f64, longest: Duration) -> Self {
+        self.lifetime.heuristic = Some((fraction.clamp(0.0, 1.0), longest));
+        self
+    }
+
+    /// How long a stale response may answer while it is validated, where the response itself does not say (RFC 5861 section 3).
+    /// Default: zero.
+    #[must_use]
+    pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.stale.while_revalidate = window;
+        self
+    }
+
+    /// How long a stale response may answer while the origin fails, where the response itself does not say (RFC 5861 section 4).
+    /// Default: zero. What `must-revalidate` and its kin forbid stays forbidden.
+    #[must_use]
+    pub fn stale_if_error(mut self, window: Duration) -> Self {
+        self.stale.if_error = window;
+        self
+    }
+
+    /// Honours `no-cache`, `max-age`, `min-fresh`, `max-stale` and `no-store` of requests (RFC 9111 section 5.2.1). Default: off, since with it
+    /// any client can drive load to the origin. `only-if-cached` is honoured always.
+    #[must_use]
+    pub fn honor_request_directives(mut self, honor: bool) -> Self {
+        self.honor_request_directives = honor;
+        self.storing.honor_request_no_store = honor;
+        self
+    }
+
+    /// What becomes of responses with `Set-Cookie`. Default: stored only if `public` or `s-maxage` says that many may have them.
+    #[must_use]
+    pub fn set_cookie(mut self, what: SetCookie) -> Self {
+        self.storing.set_cookie = what;
+        self
+    }
+
+    /// The fields that speak to this cache before `Cache-Control` does (RFC 9213 section 2.2). Default: `CDN-Cache-Control`.
+    #[must_use]
+    pub fn target_list(mut self, names: Vec<HeaderName>) -> Self {
+        self.targets = names;
+        self
+    }
+
+    /// The name of this cache in `Cache-Status` (RFC 9211 section 2), a token; `None` sends no such field. Default: `tower-cdn`.
+    /// A name that is no token is replaced by the default.
+    #[must_use]
+    pub fn cache_status(mut self, name: Option<&str>) -> Self {
+        self.cache_status = name.map(|name| {
+            let sound = name.starts_with(|c: char| c.is_ascii_alphabetic())
+                && crate::semantics::fields::token_len(name.as_bytes()) == name.len();
+            if sound { name } else { cache_status::DEFAULT_NAME }.to_owned()
+        });
+        self
+    }
+
+    /// Lets requests for one key wait for one fetch (RFC 9111 section 4). Default: on.
+    #[must_use]
+    pub fn collapse(mut self, collapse: bool) -> Self {
+        self.collapse = collapse;
+        self
+    }
+
+    /// The largest content that is stored, in bytes; larger ones pass through. Default: 64 MiB.
+    #[must_use]
+    pub fn max_object(mut self, bytes: u64) -> Self {
+        self.limits.max_object = bytes;
+        self
+    }
+
+    /// The most bytes of fields, of a request that takes part and of a response that is stored. Default: 16 KiB.
+    #[must_use]
+    pub fn max_head(mut self, bytes: usize) -> Self {
+        self.limits.max_head = bytes;
+        self
+    }
+
+    /// The most variants of one URI (RFC 9111 section 4.1); the least recently used goes first. Default: 16.
+    #[must_use]
+    pub fn max_variants(mut self, count: usize) -> Self {
+        self.limits.max_variants = count.max(1);
+        self
+    }
+
+    /// The most fetches under way; above it requests are forwarded without the cache. Default: 16,384.
+    #[must_use]
+    pub fn max_fetches(mut self, count: usize) -> Self {
+        self.limits.max_fetches = count;
+        self
+    }
+
+    /// The memory that one arriving body may take, in bytes, beside what the store takes. Default: 4 MiB.
+    #[must_use]
+    pub fn window(mut self, bytes: usize) -> Self {
+        self.limits.window = bytes;
+        self
+    }
+
+    /// How long a request waits for another's fetch before it is forwarded by itself. Default: 3 s.
+    #[must_use]
+    pub fn wait_timeout(mut self, limit: Duration) -> Self {
+        self.limits.wait_timeout = limit;
+        self
+    }
+
+    /// How long a fetch may wait for a response head before it is shared with nobody any more. The one who started it goes on waiting, as
+    /// without a cache. Default: 30 s.
+    #[must_use]
+    pub fn fetch_timeout(mut self, limit: Duration) -> Self {
+        self.limits.fetch_timeout = limit;
+        self
+    }
+
+    /// How long, in sum, slow readers of one body may hold up others. Default: 5 s.
+    #[must_use]
+    pub fn stall_timeout(mut self, limit: Duration) -> Self {
+        self.limits.stall_timeout = limit;
+        self
+    }
+
+    /// How long the cache waits for an answer of the store before it takes it for a miss. Default: 2 s.
+    #[must_use]
+    pub fn store_timeout(mut self, limit: Duration) -> Self {
+        self.limits.store_timeout = limit;
+        self
+    }
+
+    /// When a stale response answers although the origin may still do so: after this time, where `stale-if-error` would permit it. The
+    /// fetch goes on. Default: never.
+    #[must_use]
+    pub fn stale_deadline(mut self, limit: Duration) -> Self {
+        self.limits.stale_deadline = Some(limit);
+        self
+    }
+
+    /// For how long a key is remembered whose responses cannot be shared, so that nobody waits for one in vain. Default: 10 s.
+    #[must_use]
+    pub fn unshareable_for(mut self, time: Duration) -> Self {
+        self.limits.unshareable_for = time;
+        self
+    }
+}
+
+/// A response extension by which the inner service says: never store this response, whatever its fields say.
+///
+/// # Example: a handler that knows better than its fields
+/// ```
+/// use tower_cdn::DoNotStore;
+///
+/// let mut response = http::Response::new("for you only");
+/// response.extensions_mut().insert(DoNotStore);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DoNotStore;

@@ -1,0 +1,16 @@
+//! What RFC 9111 and its neighbours say, as pure functions.
+//!
+//! Nothing here does I/O, awaits, logs or reads a clock: `now` is an argument, and so is everything
+//! the operator decides. One file for one part of an RFC; the names are the RFC's own.
+pub(crate) mod cache_status;
+pub(crate) mod conditional;
+pub(crate) mod directives;
+pub(crate) mod fields;
+pub(crate) mod freshness;
+pub(crate) mod invalidation;
+pub(crate) mod range;
+pub(crate) mod reuse;
+pub(crate) mod selecting;
+pub(crate) mod storing;
+pub(crate) mod targeted;
+pub(crate) mod validation;

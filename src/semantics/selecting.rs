@@ -1,0 +1,164 @@
+//! Which stored response a request selects (RFC 9111 section 4.1): `Vary`, and values made comparable.
+use super::fields;
+use http::{HeaderMap, HeaderName, header};
+
+/// More nominated fields than this count as `*`.
+const MAX_NOMINATED: usize = 16;
+
+/// The request fields that a response nominates by `Vary`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Nominated {
+    /// No request field matters.
+    Nothing,
+    /// These matter: sorted, each once.
+    Fields(Vec<HeaderName>),
+    /// Something matters that is in no field, or `Vary` cannot be read: no other request matches.
+    Star,
+}
+
+impl Nominated {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut names = Vec::new();
+        for member in fields::list(headers, &header::VARY) {
+            match HeaderName::from_bytes(member) {
+                Ok(_) if member == b"*" => return Self::Star,
+                Ok(name) => names.push(name),
+                Err(_) => return Self::Star,
+            }
+        }
+        names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        names.dedup();
+        match names.len() {
+            0 => Self::Nothing,
+            n if n > MAX_NOMINATED => Self::Star,
+            _ => Self::Fields(names),
+        }
+    }
+}
+
+/// The value of one nominated field in a form in which equal means "matches"; `None` if the request does not have it.
+pub(crate) fn normalised(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>> {
+    let mut lines = request.get_all(name).iter().peekable();
+    lines.peek()?;
+    if *name == header::ACCEPT_ENCODING {
+        return Some(accept_encoding(request));
+    }
+    let fold = *name == header::ACCEPT_LANGUAGE || *name == header::ACCEPT_CHARSET;
+    let mut value = Vec::new();
+    for line in lines {
+        append(&mut value, line.as_bytes(), fold);
+    }
+    Some(value)
+}
+
+/// Joins lines with commas and drops white space beside commas. Anything else may mean something.
+fn append(value: &mut Vec<u8>, line: &[u8], fold: bool) {
+    for member in fields::members(line) {
+        if !value.is_empty() {
+            value.push(b',');
+        }
+        let from = value.len();
+        value.extend_from_slice(member);
+        if fold && let Some(added) = value.get_mut(from..) {
+            added.make_ascii_lowercase();
+        }
+    }
+}
+
+/// What origins look at: whether `br` or `gzip` is accepted. Other codings keep their names, in order.
+fn accept_encoding(request: &HeaderMap) -> Vec<u8> {
+    let mut accepted: Vec<Vec<u8>> = fields::list(request, &header::ACCEPT_ENCODING)
+        .filter_map(|member| {
+            let (coding, weight) = member.split_at(fields::token_len(member));
+            let coding = coding.to_ascii_lowercase();
+            // "identity" is always there unless it is refused.
+            let said = if is_zero_weight(weight) {
+                [b"!", coding.as_slice()].concat()
+            } else {
+                if coding == b"identity" {
+                    return None;
+                }
+                coding
+            };
+            Some(said)
+        })
+        .collect();
+    accepted.sort_unstable();
+    accepted.dedup();
+    accepted.join(&b'+')
+}
+
+/// RFC 9110 section 12.4.2: a weight of zero refuses.
+fn is_zero_weight(parameters: &[u8]) -> bool {
+    let Some(weight) = parameters.split(|b| *b == b';').map(fields::trim).find_map(|parameter| {
+        parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))
+    }) else {
+        return false;
+    };
+    weight.first() == Some(&b'0') && weight.iter().all(|b| matches!(b, b'0' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(n, v)| (HeaderName::from_bytes(n.as_bytes()).unwrap(), v.parse().unwrap()))
+            .collect()
+    }
+
+    fn vary(lines: &[&str]) -> Nominated {
+        Nominated::of(&map(&lines.iter().map(|l| ("vary", *l)).collect::<Vec<_>>()))
+    }
+
+    #[test]
+    fn s4_1_nominated_fields() {
+        assert_eq!(vary(&[]), Nominated::Nothing);
+        assert_eq!(vary(&[", ,"]), Nominated::Nothing);
+        let fields =
+            |names: &[&str]| Nominated::Fields(names.iter().map(|n| n.parse().unwrap()).collect());
+        assert_eq!(vary(&["B, a", "A"]), fields(&["a", "b"]));
+        for star in ["*", "a, *", "*, a", ", *", "a b", "\"a\""] {
+            assert_eq!(vary(&[star]), Nominated::Star, "{star}");
+        }
+        assert_eq!(vary(&["a", "*"]), Nominated::Star);
+        let many: Vec<_> = (0..17).map(|n| format!("x-{n}")).collect();
+        assert_eq!(vary(&[&many.join(",")]), Nominated::Star);
+    }
+
+    fn value(name: &str, lines: &[&str]) -> Option<String> {
+        let map = map(&lines.iter().map(|l| (name, *l)).collect::<Vec<_>>());
+        normalised(&name.parse().unwrap(), &map).map(|v| String::from_utf8(v).unwrap())
+    }
+
+    #[test]
+    fn s4_1_values_that_match() {
+        for (name, a, b) in [
+            ("x", vec!["1,2"], vec![" 1, 2 "]),
+            ("x", vec!["1", "2"], vec!["1, 2"]),
+            ("accept-language", vec!["en, de"], vec!["eN, De"]),
+            ("accept-encoding", vec!["gzip, br"], vec!["br;q=0.5, GZIP, identity"]),
+            ("accept-encoding", vec!["identity"], vec![""]),
+        ] {
+            assert_eq!(value(name, &a), value(name, &b), "{name} {a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn s4_1_values_that_differ() {
+        for (name, a, b) in [
+            ("x", vec!["1,2"], vec!["2,1"]),
+            ("x", vec!["a"], vec!["A"]),
+            ("x", vec![""], vec![]),
+            ("x", vec!["1 2"], vec!["12"]),
+            ("accept-encoding", vec!["gzip"], vec!["gzip;q=0"]),
+            ("accept-encoding", vec!["gzip"], vec!["br"]),
+            ("accept-encoding", vec!["gzip"], vec!["gzip, identity;q=0"]),
+            ("accept-encoding", vec![], vec!["gzip"]),
+        ] {
+            assert_ne!(value(name, &a), value(name, &b), "{name} {a:?} {b:?}");
+        }
+    }
+}

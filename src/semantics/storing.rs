@@ -1,0 +1,408 @@
+//! May this response be stored by a shared cache (RFC 9111 section 3)?
+use super::{
+    directives::{Directives, Scope},
+    fields,
+    freshness::{Lifetime, Source},
+    selecting::Nominated,
+};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+
+/// What the operator decides about storing.
+#[derive(Clone, Debug)]
+pub(crate) struct StoringRules {
+    pub(crate) set_cookie: SetCookie,
+    /// Section 5.2.2.5 for requests: a client may keep its answer out of the cache.
+    pub(crate) honor_request_no_store: bool,
+}
+
+/// What becomes of a response with `Set-Cookie` (RFC 9111 section 7.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetCookie {
+    /// Stored only where the response says by `public` or `s-maxage` that it is meant for many: a cookie is mostly for one.
+    #[default]
+    UnlessMeantForMany,
+    /// Stored with its cookies, as the RFC permits: everyone gets them.
+    Store,
+    /// Stored without its cookies; the one who asked gets them.
+    Strip,
+    /// Never stored.
+    Never,
+}
+
+/// Why a response was not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NotStored {
+    /// The method of the request gives nothing to store (section 3).
+    Method,
+    /// The status is not a final one, or not one that can be stored alone (206, 304, 416).
+    Status,
+    /// `must-understand` and a status whose caching this cache does not know (section 5.2.2.3).
+    NotUnderstood,
+    /// `no-store` (section 5.2.2.5).
+    NoStore,
+    /// `private` (section 5.2.2.7).
+    Private,
+    /// `Vary: *`, or a `Vary` that cannot be read (section 4.1).
+    VaryStar,
+    /// The request had `Authorization`, and the response does not permit sharing (section 3.5).
+    Authorization,
+    /// `Set-Cookie`, and nothing says that many may have it.
+    SetCookie,
+    /// No freshness, and nothing to validate with.
+    NoFreshness,
+    /// `Connection` lists a field that has a meaning end to end.
+    Connection,
+    /// `text/event-stream`: it has no end.
+    EventStream,
+    /// `Content-Length` and `Transfer-Encoding`, or several lengths: it can't be told where the content ends.
+    Framing,
+    /// The content is larger than the limit, or the head.
+    TooLarge,
+    /// The inner service said so by [`DoNotStore`](crate::DoNotStore).
+    Declined,
+    /// It was invalidated while it was on its way (section 4.4).
+    Invalidated,
+    /// Its head came later than the fetch timeout.
+    Late,
+}
+
+impl NotStored {
+    /// The word that the `detail` of `Cache-Status` carries.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Status => "status",
+            Self::NotUnderstood => "must-understand",
+            Self::NoStore => "no-store",
+            Self::Private => "private",
+            Self::VaryStar => "vary",
+            Self::Authorization => "authorization",
+            Self::SetCookie => "set-cookie",
+            Self::NoFreshness => "no-freshness",
+            Self::Connection => "connection",
+            Self::EventStream => "event-stream",
+            Self::Framing => "framing",
+            Self::TooLarge => "too-large",
+            Self::Declined => "declined",
+            Self::Invalidated => "invalidated",
+            Self::Late => "late",
+        }
+    }
+}
+
+/// What is asked of a response before it is stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) request_method: &'a Method,
+    pub(crate) request_headers: &'a HeaderMap,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) directives: &'a Directives,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) nominated: &'a Nominated,
+}
+
+/// Section 3, one line for each condition; the reason of the first that does not hold.
+pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), NotStored> {
+    let forbid = |condition: bool, reason| if condition { Err(reason) } else { Ok(()) };
+    let meant_for_many = c.directives.public || c.directives.s_maxage.is_some();
+
+    forbid(*c.request_method != Method::GET, NotStored::Method)?;
+    forbid(!is_storable_alone(c.status), NotStored::Status)?;
+    let understood = c.directives.must_understand && understands(c.status);
+    forbid(c.directives.must_understand && !understood, NotStored::NotUnderstood)?;
+    // Section 5.2.2.3: a cache that understands the status ignores no-store beside must-understand.
+    forbid(c.directives.no_store && !understood, NotStored::NoStore)?;
+    forbid(
+        rules.honor_request_no_store
+            && super::directives::RequestDirectives::of_request(c.request_headers).no_store,
+        NotStored::NoStore,
+    )?;
+    forbid(c.directives.private == Scope::Whole, NotStored::Private)?;
+    forbid(*c.nominated == Nominated::Star, NotStored::VaryStar)?;
+    // Section 3.5.
+    forbid(
+        c.request_headers.contains_key(header::AUTHORIZATION)
+            && !meant_for_many
+            && !c.directives.must_revalidate,
+        NotStored::Authorization,
+    )?;
+    forbid(
+        c.headers.contains_key(header::SET_COOKIE)
+            && match rules.set_cookie {
+                SetCookie::UnlessMeantForMany => !meant_for_many,
+                SetCookie::Never => true,
+                SetCookie::Store | SetCookie::Strip => false,
+            },
+        NotStored::SetCookie,
+    )?;
+    forbid(lists_end_to_end_field(c.headers), NotStored::Connection)?;
+    forbid(is_event_stream(c.headers), NotStored::EventStream)?;
+    forbid(content_length(c.headers).is_err(), NotStored::Framing)?;
+    let validated = has_validator(c.headers) && is_heuristically_cacheable(c.status);
+    forbid(c.lifetime.source == Source::Silent && !validated, NotStored::NoFreshness)
+}
+
+/// A final status whose response is a whole of its own (section 3, and section 3.3 for 206).
+fn is_storable_alone(status: StatusCode) -> bool {
+    !status.is_informational()
+        && !matches!(
+            status,
+            StatusCode::PARTIAL_CONTENT
+                | StatusCode::NOT_MODIFIED
+                | StatusCode::RANGE_NOT_SATISFIABLE
+        )
+}
+
+/// The statuses whose caching behaviour this cache implements (section 5.2.2.3).
+fn understands(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        200..=205 | 300..=303 | 305..=308 | 400..=415 | 417 | 421..=426 | 428 | 429 | 431 | 451 | 500..=508 | 510 | 511
+    )
+}
+
+/// RFC 9110 section 15.1.
+pub(crate) fn is_heuristically_cacheable(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
+}
+
+/// The statuses that say that this one request was wrong. A default lifetime never applies to them, or one bad
+/// request would answer all others.
+pub(crate) fn blames_request(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        400..=403 | 405..=409 | 411..=418 | 421 | 422 | 425 | 426 | 428 | 429 | 431 | 451 | 501
+    )
+}
+
+fn has_validator(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED)
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+        let essence = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
+        fields::trim(essence).eq_ignore_ascii_case(b"text/event-stream")
+    })
+}
+
+/// The length that the head declares. `Err` if it contradicts itself (RFC 9112 section 6.3).
+pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
+    let mut declared = None;
+    for member in fields::list(headers, &header::CONTENT_LENGTH) {
+        let digits = !member.is_empty() && member.iter().all(u8::is_ascii_digit);
+        let length: u64 = std::str::from_utf8(member)
+            .ok()
+            .filter(|_| digits)
+            .and_then(|text| text.parse().ok())
+            .ok_or(())?;
+        if declared.replace(length).is_some_and(|before| before != length) {
+            return Err(());
+        }
+    }
+    if declared.is_some() && headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(());
+    }
+    Ok(declared)
+}
+
+/// Section 3.1: the fields that are not stored.
+pub(crate) fn remove_unstorable(
+    headers: &mut HeaderMap,
+    directives: &Directives,
+    cookies: SetCookie,
+) {
+    let listed: Vec<HeaderName> = fields::list(headers, &header::CONNECTION)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .collect();
+    for name in listed.iter().chain(&HOP_BY_HOP).chain(directives.withheld_fields()) {
+        headers.remove(name);
+    }
+    if cookies == SetCookie::Strip {
+        headers.remove(header::SET_COOKIE);
+    }
+}
+
+fn lists_end_to_end_field(headers: &HeaderMap) -> bool {
+    fields::list(headers, &header::CONNECTION).any(|name| {
+        END_TO_END.iter().any(|field| name.eq_ignore_ascii_case(field.as_str().as_bytes()))
+    })
+}
+
+/// Section 3.1 and RFC 9110 section 7.6.1.
+pub(crate) const HOP_BY_HOP: [HeaderName; 10] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// A `Connection` that lists one of these is an attack or a mistake: without the field the response means something else.
+const END_TO_END: [HeaderName; 16] = [
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_LOCATION,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::DATE,
+    header::ETAG,
+    header::EXPIRES,
+    header::HOST,
+    header::LAST_MODIFIED,
+    header::LOCATION,
+    header::SET_COOKIE,
+    header::VARY,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    struct Case {
+        request: Vec<(&'static str, &'static str)>,
+        response: Vec<(&'static str, &'static str)>,
+        status: u16,
+    }
+
+    fn map(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(n, v)| (HeaderName::from_bytes(n.as_bytes()).unwrap(), v.parse().unwrap()))
+            .collect()
+    }
+
+    fn judge(case: &Case, set_cookie: SetCookie) -> Result<(), NotStored> {
+        let (request, response) = (map(&case.request), map(&case.response));
+        let directives = Directives::of_response(&response);
+        let source = if directives.max_age.or(directives.s_maxage).is_some() {
+            Source::Explicit
+        } else {
+            Source::Silent
+        };
+        may_store(
+            &Candidate {
+                request_method: &Method::GET,
+                request_headers: &request,
+                status: StatusCode::from_u16(case.status).unwrap(),
+                headers: &response,
+                directives: &directives,
+                lifetime: Lifetime { length: Duration::ZERO, source },
+                nominated: &Nominated::of(&response),
+            },
+            &StoringRules { set_cookie, honor_request_no_store: false },
+        )
+    }
+
+    fn response(lines: &[(&'static str, &'static str)]) -> Case {
+        Case { request: vec![], response: lines.to_vec(), status: 200 }
+    }
+
+    #[test]
+    fn s3_what_is_stored_and_what_not() {
+        use NotStored::*;
+        const CC: &str = "cache-control";
+        for (lines, want) in [
+            (vec![(CC, "max-age=60")], Ok(())),
+            (vec![(CC, "max-age=60, no-store")], Err(NoStore)),
+            (vec![(CC, "max-age=60, PRIVATE")], Err(Private)),
+            (vec![(CC, "max-age=60, private=\"x-a\"")], Ok(())),
+            (vec![(CC, "max-age=60"), ("vary", "*")], Err(VaryStar)),
+            (vec![], Err(NoFreshness)),
+            (vec![("etag", "\"1\"")], Ok(())),
+            (vec![(CC, "max-age=60"), ("set-cookie", "a=b")], Err(SetCookie)),
+            (vec![(CC, "max-age=60, public"), ("set-cookie", "a=b")], Ok(())),
+            (vec![(CC, "max-age=60"), ("connection", "close, Set-Cookie")], Err(Connection)),
+            (vec![(CC, "max-age=60"), ("connection", "close, x-a")], Ok(())),
+            (
+                vec![(CC, "max-age=60"), ("content-type", "text/event-stream; a=b")],
+                Err(EventStream),
+            ),
+            (
+                vec![(CC, "max-age=60"), ("content-length", "1"), ("content-length", "2")],
+                Err(Framing),
+            ),
+            (vec![(CC, "max-age=60"), ("content-length", "1, 1")], Ok(())),
+            (
+                vec![(CC, "max-age=60"), ("content-length", "1"), ("transfer-encoding", "chunked")],
+                Err(Framing),
+            ),
+        ] {
+            assert_eq!(judge(&response(&lines), Default::default()), want, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn s3_status() {
+        let with = |status| Case { status, ..response(&[("cache-control", "max-age=60")]) };
+        for ok in [200, 203, 204, 301, 404, 410, 499, 500, 599] {
+            assert_eq!(judge(&with(ok), Default::default()), Ok(()), "{ok}");
+        }
+        for not in [101, 206, 304, 416] {
+            assert_eq!(judge(&with(not), Default::default()), Err(NotStored::Status), "{not}");
+        }
+    }
+
+    #[test]
+    fn s3_5_authorization() {
+        for (cc, want) in [
+            ("max-age=60", Err(NotStored::Authorization)),
+            ("max-age=60, public", Ok(())),
+            ("s-maxage=60", Ok(())),
+            ("max-age=60, must-revalidate", Ok(())),
+        ] {
+            let case = Case {
+                request: vec![("authorization", "x")],
+                ..response(&[("cache-control", cc)])
+            };
+            assert_eq!(judge(&case, Default::default()), want, "{cc}");
+        }
+    }
+
+    #[test]
+    fn s5_2_2_3_must_understand() {
+        let cc = [("cache-control", "max-age=60, no-store, must-understand")];
+        assert_eq!(judge(&response(&cc), Default::default()), Ok(()));
+        let unknown = Case { status: 599, ..response(&cc) };
+        assert_eq!(judge(&unknown, Default::default()), Err(NotStored::NotUnderstood));
+    }
+
+    #[test]
+    fn s7_3_set_cookie_as_the_operator_decides() {
+        let case = response(&[("cache-control", "s-maxage=60"), ("set-cookie", "a=b")]);
+        assert_eq!(judge(&case, SetCookie::Never), Err(NotStored::SetCookie));
+        let case = response(&[("cache-control", "max-age=60"), ("set-cookie", "a=b")]);
+        assert_eq!(judge(&case, SetCookie::Store), Ok(()));
+        assert_eq!(judge(&case, SetCookie::Strip), Ok(()));
+    }
+
+    #[test]
+    fn s3_1_fields_that_are_not_stored() {
+        let mut headers = map(&[
+            ("connection", "x-a, close"),
+            ("x-a", "1"),
+            ("keep-alive", "5"),
+            ("te", "trailers"),
+            ("x-b", "1"),
+            ("x-c", "1"),
+            ("x-d", "1"),
+            ("cache-control", "no-cache=\"x-b\", private=x-c"),
+        ]);
+        let directives = Directives::of_response(&headers);
+        remove_unstorable(&mut headers, &directives, SetCookie::Store);
+        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-d", "cache-control"]);
+    }
+}

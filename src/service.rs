@@ -1,0 +1,156 @@
+//! The service: always ready, and ready at once with what is stored.
+use crate::{
+    BoxError, CacheBody, CacheStatus,
+    engine::{
+        Engine,
+        begin::Begin,
+        request::{respond, respond_to_unsafe},
+    },
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tower::util::Oneshot;
+use tower_service::Service;
+
+/// Answers requests from the cache, and from the service it wraps when it must. Made by [`CdnCacheLayer`](crate::CdnCacheLayer); see
+/// there for an example.
+///
+/// Its error is the inner service's: the cache adds none of its own.
+#[derive(Clone, Debug)]
+pub struct CdnCache<S> {
+    inner: S,
+    engine: Arc<Engine>,
+}
+
+impl<S> CdnCache<S> {
+    pub(crate) fn new(inner: S, engine: Arc<Engine>) -> Self {
+        Self { inner, engine }
+    }
+
+    /// The wrapped service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The wrapped service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The wrapped service, without the cache.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, Q, B> Service<Request<Q>> for CdnCache<S>
+where
+    S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send + 'static,
+    Q: Body + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<CacheBody<B>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, Q, B>;
+
+    /// Always ready: a hit must not wait for an inner service that is busy. A request that is forwarded waits for the readiness of
+    /// its own clone within the future.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let inner = match self.engine.begin(request) {
+            Begin::Answer(response) => Inner::Ready { response: Some(response) },
+            Begin::Forward(request, status) => Inner::Forward {
+                future: Oneshot::new(self.inner.clone(), request),
+                exit: Some((Arc::clone(&self.engine), status)),
+            },
+            Begin::Unsafe(request) => Inner::Boxed {
+                future: Box::pin(respond_to_unsafe(
+                    Arc::clone(&self.engine),
+                    self.inner.clone(),
+                    request,
+                )),
+            },
+            Begin::Ask(asked) => Inner::Boxed {
+                future: Box::pin(respond(Arc::clone(&self.engine), self.inner.clone(), asked)),
+            },
+        };
+        ResponseFuture { inner }
+    }
+}
+
+pin_project! {
+    /// Response future of [`CdnCache`]: a ready value for a hit, the inner service's own future for what takes no part.
+    ///
+    /// # Cancel safety
+    /// Dropping it never disturbs anybody else: a fetch that it has started goes on for those who follow, and for the store.
+    pub struct ResponseFuture<S, Q, B>
+    where
+        S: Service<Request<Q>>,
+    {
+        #[pin]
+        inner: Inner<S, Q, B>,
+    }
+}
+
+type Boxed<B, E> = Pin<Box<dyn Future<Output = Result<Response<CacheBody<B>>, E>> + Send>>;
+
+pin_project! {
+    #[project = InnerProj]
+    enum Inner<S, Q, B>
+    where
+        S: Service<Request<Q>>,
+    {
+        Ready { response: Option<Response<CacheBody<B>>> },
+        Forward { #[pin] future: Oneshot<S, Request<Q>>, exit: Option<(Arc<Engine>, CacheStatus)> },
+        Boxed { future: Boxed<B, S::Error> },
+    }
+}
+
+impl<S, Q, B> Future for ResponseFuture<S, Q, B>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+{
+    type Output = Result<Response<CacheBody<B>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().inner.project() {
+            InnerProj::Ready { response } => match response.take() {
+                Some(response) => Poll::Ready(Ok(response)),
+                // Polled after it was done.
+                None => Poll::Pending,
+            },
+            InnerProj::Forward { future, exit } => {
+                let response = ready!(future.poll(cx))?.map(CacheBody::forwarded);
+                Poll::Ready(Ok(match exit.take() {
+                    Some((engine, status)) => engine.exit(response, status),
+                    None => response,
+                }))
+            }
+            InnerProj::Boxed { future } => future.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<S, Q, B> fmt::Debug for ResponseFuture<S, Q, B>
+where
+    S: Service<Request<Q>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture")
+    }
+}

@@ -1,0 +1,36 @@
+//! The dyn-compatible face of [`Store`]; private, so that the public surface has one store trait.
+use super::Store;
+use crate::{CacheKey, StoreError, StoredHead, StoredResponse};
+use std::{future::Future, pin::Pin};
+
+type Erased<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+pub(crate) trait ErasedStore: Send + Sync {
+    fn get<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, Option<StoredResponse>>;
+    fn peek(&self, key: &CacheKey) -> Option<StoredResponse>;
+    fn put<'a>(&'a self, key: &'a CacheKey, response: StoredResponse) -> Erased<'a, ()>;
+    fn freshen<'a>(&'a self, key: &'a CacheKey, head: StoredHead) -> Erased<'a, bool>;
+    fn delete<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, ()>;
+}
+
+impl<T: Store> ErasedStore for T {
+    fn get<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, Option<StoredResponse>> {
+        Box::pin(Store::get(self, key))
+    }
+
+    fn peek(&self, key: &CacheKey) -> Option<StoredResponse> {
+        Store::peek(self, key)
+    }
+
+    fn put<'a>(&'a self, key: &'a CacheKey, response: StoredResponse) -> Erased<'a, ()> {
+        Box::pin(Store::put(self, key, response))
+    }
+
+    fn freshen<'a>(&'a self, key: &'a CacheKey, head: StoredHead) -> Erased<'a, bool> {
+        Box::pin(Store::freshen(self, key, head))
+    }
+
+    fn delete<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, ()> {
+        Box::pin(Store::delete(self, key))
+    }
+}

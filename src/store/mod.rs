@@ -1,0 +1,124 @@
+//! Where stored responses live.
+//!
+//! A [`Store`] is a dumb map: it knows nothing of freshness, `Vary` or invalidation, which are the engine's business. Write one of
+//! your own in plain `async fn`, and check it with [`conformance`].
+pub mod conformance;
+mod erased;
+#[cfg(feature = "memory")]
+mod memory;
+
+pub(crate) use erased::ErasedStore;
+#[cfg(feature = "memory")]
+pub use memory::MemoryStore;
+
+use crate::{CacheKey, StoreError, StoredHead, StoredResponse};
+use std::{future::Future, sync::Arc};
+
+/// A map from [`CacheKey`] to [`StoredResponse`].
+///
+/// The contract, which [`conformance::check`] checks:
+/// - What was put is got, byte for byte, or it is not there. It may vanish at any time.
+/// - A response becomes visible only when its content was read to the end without an error. Until then, and if it fails or its future is
+///   dropped, what was there before stays.
+/// - Errors are for faults. The cache takes one for a miss; what hangs or panics as well.
+///
+/// All methods may be called from many tasks at once, also for one key.
+///
+/// # Example: a store in a map
+/// ```
+/// use std::{collections::HashMap, sync::Mutex};
+/// use tower_cdn::{CacheKey, Store, StoreError, StoredHead, StoredResponse};
+///
+/// #[derive(Debug, Default)]
+/// struct MapStore(Mutex<HashMap<CacheKey, StoredResponse>>);
+///
+/// impl Store for MapStore {
+///     async fn get(&self, key: &CacheKey) -> Result<Option<StoredResponse>, StoreError> {
+///         Ok(self.0.lock().unwrap().get(key).cloned())
+///     }
+///
+///     async fn put(&self, key: &CacheKey, response: StoredResponse) -> Result<(), StoreError> {
+///         let content = response.content.collect().await?;
+///         self.0.lock().unwrap().insert(key.clone(), StoredResponse { content, ..response });
+///         Ok(())
+///     }
+///
+///     async fn freshen(&self, key: &CacheKey, head: StoredHead) -> Result<bool, StoreError> {
+///         Ok(self.0.lock().unwrap().get_mut(key).map(|stored| stored.head = head).is_some())
+///     }
+///
+///     async fn delete(&self, key: &CacheKey) -> Result<(), StoreError> {
+///         self.0.lock().unwrap().remove(key);
+///         Ok(())
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// tower_cdn::store::conformance::check(async || MapStore::default()).await;
+/// # });
+/// ```
+pub trait Store: Send + Sync + 'static {
+    /// What lies under the key.
+    fn get(
+        &self,
+        key: &CacheKey,
+    ) -> impl Future<Output = Result<Option<StoredResponse>, StoreError>> + Send;
+
+    /// The same, if it can be told at once without waiting for anything. `None` only means "ask [`get`](Self::get)". This is the path
+    /// of a hit: a store in memory should answer here.
+    fn peek(&self, key: &CacheKey) -> Option<StoredResponse> {
+        let _ = key;
+        None
+    }
+
+    /// Reads the content to its end and puts the response under the key.
+    fn put(
+        &self,
+        key: &CacheKey,
+        response: StoredResponse,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Replaces the head and keeps the content (RFC 9111 section 4.3.4). `false` if nothing is there.
+    fn freshen(
+        &self,
+        key: &CacheKey,
+        head: StoredHead,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Removes what lies under the key. It is fine if nothing does.
+    fn delete(&self, key: &CacheKey) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<T: Store> Store for Arc<T> {
+    fn get(
+        &self,
+        key: &CacheKey,
+    ) -> impl Future<Output = Result<Option<StoredResponse>, StoreError>> + Send {
+        T::get(self, key)
+    }
+
+    fn peek(&self, key: &CacheKey) -> Option<StoredResponse> {
+        T::peek(self, key)
+    }
+
+    fn put(
+        &self,
+        key: &CacheKey,
+        response: StoredResponse,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        T::put(self, key, response)
+    }
+
+    fn freshen(
+        &self,
+        key: &CacheKey,
+        head: StoredHead,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        T::freshen(self, key, head)
+    }
+
+    fn delete(&self, key: &CacheKey) -> impl Future<Output = Result<(), StoreError>> + Send {
+        T::delete(self, key)
+    }
+}

@@ -1,0 +1,291 @@
+//! Content (RFC 9110 section 6.4) as a handle: clone it, read it many times, read parts of it.
+use super::rope::{Next, Reader, Rope};
+use crate::{
+    BoxError, StoreError,
+    error::{ContentError, Cut},
+};
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use std::{
+    fmt,
+    ops::Range,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+/// A handle on the content of a response. Clones are cheap and share the bytes.
+///
+/// # Example: from bytes, and read in part
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use http_body_util::BodyExt;
+/// use tower_cdn::Content;
+///
+/// let content = Content::from(bytes::Bytes::from_static(b"hello"));
+/// assert_eq!(content.len(), Some(5));
+/// let part = content.read_range(1..3).collect().await.unwrap();
+/// assert_eq!(part.to_bytes(), "el");
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct Content {
+    source: Source,
+    trailers: Option<Arc<HeaderMap>>,
+}
+
+type Open = dyn Fn(Range<u64>) -> UnsyncBoxBody<Bytes, BoxError> + Send + Sync;
+
+#[derive(Clone)]
+enum Source {
+    Bytes(Bytes),
+    /// Read by a store: the first reader was made before anything arrived.
+    Arriving {
+        rope: Rope,
+        first: Arc<Mutex<Option<Reader>>>,
+    },
+    Elsewhere {
+        len: u64,
+        open: Arc<Open>,
+    },
+}
+
+impl Content {
+    /// Content that lives elsewhere. `open` is called for each reading with the range of bytes wanted, never beyond `len`, and gives
+    /// just these, or an error.
+    pub fn from_fn<B>(len: u64, open: impl Fn(Range<u64>) -> B + Send + Sync + 'static) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let open = Arc::new(move |range| open(range).map_err(Into::into).boxed_unsync());
+        Self { source: Source::Elsewhere { len, open }, trailers: None }
+    }
+
+    /// The same content with trailer fields behind it (RFC 9110 section 6.5).
+    #[must_use]
+    pub fn with_trailers(mut self, trailers: Option<HeaderMap>) -> Self {
+        self.trailers = trailers.filter(|trailers| !trailers.is_empty()).map(Arc::new);
+        self
+    }
+
+    /// The length in bytes. `None` while it is arriving and nobody knows.
+    pub fn len(&self) -> Option<u64> {
+        match &self.source {
+            Source::Bytes(bytes) => Some(bytes.len() as u64),
+            Source::Arriving { rope, .. } => rope.declared(),
+            Source::Elsewhere { len, .. } => Some(*len),
+        }
+    }
+
+    /// True if there is nothing to read. Content that is arriving is not known to be empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// Reads all of it. An error in the body, or its end before [`len`](Self::len), means that it is not complete.
+    pub fn read(&self) -> ContentBody {
+        let reading = match &self.source {
+            Source::Bytes(bytes) => Reading::Bytes(bytes.clone()),
+            Source::Arriving { rope, first } => {
+                let made = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+                made.or_else(|| rope.store_reader()).map_or(Reading::Failed, Reading::Arriving)
+            }
+            Source::Elsewhere { len, open } => {
+                Reading::Elsewhere { body: open(0..*len), left: *len }
+            }
+        };
+        ContentBody { reading, trailers: self.trailers.clone() }
+    }
+
+    /// Reads a part of it, without trailers.
+    pub fn read_range(&self, range: Range<u64>) -> ContentBody {
+        let range = range.start..range.end.min(self.len().unwrap_or(range.end));
+        let reading = match &self.source {
+            Source::Bytes(bytes) => Reading::Bytes(slice(bytes, &range)),
+            Source::Arriving { rope, .. } => {
+                rope.reader(range).map_or(Reading::Failed, Reading::Arriving)
+            }
+            Source::Elsewhere { open, .. } => Reading::Elsewhere {
+                left: range.end.saturating_sub(range.start),
+                body: open(range),
+            },
+        };
+        ContentBody { reading, trailers: None }
+    }
+
+    /// Reads all of it into memory, into one buffer of just the right size. What a store does that keeps bytes.
+    ///
+    /// # Errors
+    /// If the content breaks off.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops what was read.
+    pub async fn collect(&self) -> Result<Self, StoreError> {
+        if let Source::Bytes(_) = &self.source {
+            return Ok(self.clone());
+        }
+        let mut body = self.read();
+        let expected = usize::try_from(self.len().unwrap_or(0)).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(expected.min(RESERVED_AT_ONCE));
+        let mut trailers = None;
+        while let Some(frame) = body.frame().await {
+            match frame?.into_data() {
+                Ok(data) => bytes.extend_from_slice(&data),
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
+        }
+        bytes.shrink_to_fit();
+        Ok(Self::from(Bytes::from(bytes)).with_trailers(trailers))
+    }
+
+    /// The bytes, if they are in memory.
+    pub fn as_bytes(&self) -> Option<&Bytes> {
+        match &self.source {
+            Source::Bytes(bytes) => Some(bytes),
+            Source::Arriving { .. } | Source::Elsewhere { .. } => None,
+        }
+    }
+
+    /// The trailer fields, once they are known.
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
+    }
+
+    /// What a store reads: a rope, and a reader that was there before the first chunk.
+    pub(crate) fn arriving(rope: Rope, first: Reader) -> Self {
+        let first = Arc::new(Mutex::new(Some(first)));
+        Self { source: Source::Arriving { rope, first }, trailers: None }
+    }
+}
+
+/// A length that was only declared reserves no more than this.
+const RESERVED_AT_ONCE: usize = 1024 * 1024;
+
+fn slice(bytes: &Bytes, range: &Range<u64>) -> Bytes {
+    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    let (start, end) = (at(range.start), at(range.end));
+    if start >= end { Bytes::new() } else { bytes.slice(start..end) }
+}
+
+impl From<Bytes> for Content {
+    fn from(bytes: Bytes) -> Self {
+        Self { source: Source::Bytes(bytes), trailers: None }
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// One reading of a [`Content`]. A body that ends without an error is complete.
+pub struct ContentBody {
+    reading: Reading,
+    trailers: Option<Arc<HeaderMap>>,
+}
+
+enum Reading {
+    /// Not yet yielded; empty once it was.
+    Bytes(Bytes),
+    Arriving(Reader),
+    Elsewhere {
+        body: UnsyncBoxBody<Bytes, BoxError>,
+        left: u64,
+    },
+    Failed,
+}
+
+impl ContentBody {
+    pub(crate) fn arriving(reader: Reader) -> Self {
+        Self { reading: Reading::Arriving(reader), trailers: None }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            let end = match &mut self.reading {
+                Reading::Bytes(bytes) if bytes.is_empty() => None,
+                Reading::Bytes(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+                Reading::Arriving(reader) => match ready!(reader.poll_next(cx)) {
+                    Next::Chunk(bytes) => Some(Ok(Frame::data(bytes))),
+                    Next::End(trailers) => {
+                        self.trailers = trailers;
+                        self.reading = Reading::Bytes(Bytes::new());
+                        None
+                    }
+                    Next::Stored(content, range) => {
+                        self.reading = content.read_range(range).reading;
+                        continue;
+                    }
+                    Next::Cut(cut) => Some(Err(ContentError(cut))),
+                },
+                Reading::Elsewhere { body, left } => match ready!(Pin::new(body).poll_frame(cx)) {
+                    Some(Ok(frame)) => {
+                        let len = frame.data_ref().map_or(0, |data| data.len() as u64);
+                        match left.checked_sub(len) {
+                            Some(rest) => *left = rest,
+                            None => return self.fail(Cut::Store),
+                        }
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                    Some(Err(error)) => {
+                        self.reading = Reading::Bytes(Bytes::new());
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    None if *left > 0 => Some(Err(ContentError(Cut::Store))),
+                    None => None,
+                },
+                Reading::Failed => Some(Err(ContentError(Cut::Store))),
+            };
+            return match end {
+                Some(Err(ContentError(cut))) => self.fail(cut),
+                Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+                None => {
+                    let trailers = self.trailers.take().map(|trailers| (*trailers).clone());
+                    Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+                }
+            };
+        }
+    }
+
+    fn fail(&mut self, cut: Cut) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.reading = Reading::Bytes(Bytes::new());
+        self.trailers = None;
+        Poll::Ready(Some(Err(ContentError(cut).into())))
+    }
+}
+
+impl Body for ContentBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.poll_next(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.reading, Reading::Bytes(bytes) if bytes.is_empty())
+            && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.reading {
+            Reading::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Reading::Arriving(reader) => reader.size_hint(),
+            Reading::Elsewhere { left, .. } => SizeHint::with_exact(*left),
+            Reading::Failed => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for ContentBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ContentBody")
+    }
+}

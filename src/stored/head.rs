@@ -1,0 +1,140 @@
+//! The head of a stored response: parsed once, shared by all who use it.
+use super::{RecordError, Shape, VariantIndex, record};
+use crate::{
+    CacheKey,
+    clock::Moment,
+    semantics::{directives::Directives, freshness::Freshness},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// Everything that is stored about a response but its content. Cheap to clone.
+///
+/// A store keeps it as it is, or as the bytes of [`to_bytes`](Self::to_bytes).
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredHead {
+    pub(crate) key: CacheKey,
+    pub(crate) kind: Kind,
+}
+
+/// What lies under a key: a response, or the marker that tells which request fields select one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Response(Arc<ResponseHead>),
+    Variants(Arc<VariantIndex>),
+}
+
+/// The head of a response, and what was derived from it when it was received.
+#[derive(Clone, Debug)]
+pub(crate) struct ResponseHead {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) directives: Directives,
+    /// RFC 9111 section 4.2.1, clamped by the policy.
+    pub(crate) lifetime: Duration,
+    /// RFC 9111 section 4.2.3.
+    pub(crate) corrected_initial_age: Duration,
+    pub(crate) response_time: Moment,
+    /// The `Date` field, or when the response was received.
+    pub(crate) date: SystemTime,
+    /// The nominated fields and the generation of the variants it belongs to; `None` without `Vary`.
+    pub(crate) variant: Option<(u64, Shape)>,
+    /// The fetch that brought it, for the order of fetches and invalidations; zero if this process did not fetch it.
+    pub(crate) fetch: u64,
+}
+
+impl ResponseHead {
+    /// RFC 9111 section 4.2.3. Where nobody knows how long it has been stored, it counts as stale.
+    pub(crate) fn freshness(&self, now: &Moment) -> Freshness {
+        let current_age = now.since(&self.response_time).map_or(Duration::MAX, |resident_time| {
+            self.corrected_initial_age.saturating_add(resident_time)
+        });
+        Freshness { lifetime: self.lifetime, current_age }
+    }
+}
+
+impl PartialEq for ResponseHead {
+    /// The monotonic clock and the number of the fetch belong to this process, not to the response.
+    fn eq(&self, other: &Self) -> bool {
+        self.status == other.status
+            && self.headers.iter().eq(other.headers.iter())
+            && self.directives == other.directives
+            && self.lifetime == other.lifetime
+            && self.corrected_initial_age == other.corrected_initial_age
+            && self.response_time.wall == other.response_time.wall
+            && self.date == other.date
+            && self.variant == other.variant
+    }
+}
+
+impl StoredHead {
+    pub(crate) fn response(key: CacheKey, head: ResponseHead) -> Self {
+        Self { key, kind: Kind::Response(Arc::new(head)) }
+    }
+
+    pub(crate) fn variants(key: CacheKey, index: VariantIndex) -> Self {
+        Self { key, kind: Kind::Variants(Arc::new(index)) }
+    }
+
+    /// The key it was stored under.
+    pub fn key(&self) -> &CacheKey {
+        &self.key
+    }
+
+    /// The memory it takes, in bytes, near enough to bound a store by.
+    pub fn weight(&self) -> usize {
+        let rest = match &self.kind {
+            Kind::Response(head) => {
+                // Fields lie in one buffer; the map has room for more of them, an index and the names that are not standard.
+                let bytes: usize = head
+                    .headers
+                    .iter()
+                    .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
+                    .sum();
+                bytes.saturating_add(head.headers.len().saturating_mul(FIELD_OVERHEAD))
+            }
+            Kind::Variants(index) => index.weight(),
+        };
+        HEAD_OVERHEAD.saturating_add(self.key.as_bytes().len()).saturating_add(rest)
+    }
+
+    /// A record of it, for stores that keep bytes. The format has a version; a record of another version is refused.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        record::encode(self)
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// If it is damaged, or of another version. Never panics.
+    pub fn from_bytes(record: impl Into<Bytes>) -> Result<Self, RecordError> {
+        record::decode(record.into())
+    }
+}
+
+/// Measured with a counting allocator: the shared head, its map, and the entry of the store that holds it.
+const HEAD_OVERHEAD: usize = 640;
+const FIELD_OVERHEAD: usize = 104;
+
+/// The same fields with all values in one buffer: what was received keeps larger buffers alive.
+pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {
+    let total = headers.values().map(HeaderValue::len).sum();
+    let mut buffer = Vec::with_capacity(total);
+    headers.values().for_each(|value| buffer.extend_from_slice(value.as_bytes()));
+    let mut buffer = Bytes::from(buffer);
+    let mut compacted = HeaderMap::with_capacity(headers.len().saturating_add(EXTRA_FIELDS));
+    for (name, value) in headers {
+        let bytes = buffer.split_to(value.len());
+        let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
+        copy.set_sensitive(value.is_sensitive());
+        compacted.append(name.clone(), copy);
+    }
+    compacted
+}
+
+/// Room for what a response gets on its way out: `Age` and `Cache-Status`.
+const EXTRA_FIELDS: usize = 2;

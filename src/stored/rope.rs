@@ -1,0 +1,430 @@
+//! A body that is arriving: one writer, any number of readers, bounded memory.
+//!
+//! ```text
+//!              first                                  end
+//!                |  chunks kept (at most the window)   |
+//!   ---- freed --+---+---+---+---+---+---+---+---+---+-+   <- writer
+//!                ^           ^                       ^
+//!             laggard     reader                  reader, waiting
+//! ```
+//!
+//! While no more has arrived than the window holds, everything stays, and a reader may come late. Above that, chunks are
+//! freed behind the slowest reader, which so paces the writer. If it holds up others for longer than it may, it is left behind: it goes on from
+//! the store once the response is stored, or is cut. The store is a reader too, one that never holds up a client.
+//!
+//! A writer that is dropped before [`Writer::finish`] truncates the rope: no reader can take it for complete.
+use super::Content;
+use crate::error::Cut;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::SizeHint;
+use slab::Slab;
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+/// What has arrived so far, and the promise of the rest.
+#[derive(Clone, Debug)]
+pub(crate) struct Rope(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    window: usize,
+    /// The length that the head declared.
+    declared: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    chunks: VecDeque<Bytes>,
+    /// The number of the first chunk that is kept, and where in the content it starts.
+    first: u64,
+    start: u64,
+    /// Bytes in `chunks`.
+    kept: usize,
+    end: Option<End>,
+    readers: Slab<Place>,
+    /// The writer, when it waits for room.
+    writer: Option<Waker>,
+    /// The writer, when it waits for the origin: woken if nobody reads any more.
+    abandoned: Option<Waker>,
+    /// What the store has, once it has it, or that it has nothing.
+    settled: Option<Option<Content>>,
+}
+
+#[derive(Debug)]
+enum End {
+    Complete(Option<Arc<HeaderMap>>),
+    Cut(Cut),
+}
+
+/// Where a reader is.
+#[derive(Debug)]
+struct Place {
+    role: Role,
+    /// The number of the chunk it wants next.
+    next: u64,
+    hold: Hold,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Client,
+    Store,
+}
+
+/// How a reader is tied to the rope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// Chunks stay for it.
+    Attached,
+    /// It goes on from the store when the response is there.
+    Behind,
+    /// It gets an error.
+    Cut(Cut),
+}
+
+/// May the writer go on?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Free,
+    /// Nobody reads any more.
+    Closed,
+    /// The window is full, and that holds up nobody who could go faster.
+    Paced,
+    /// The window is full since a client reads slowly, and somebody else has to wait.
+    Stalled,
+}
+
+/// What comes next for a reader.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Chunk(Bytes),
+    End(Option<Arc<HeaderMap>>),
+    /// Go on with this range of what is stored now.
+    Stored(Content, Range<u64>),
+    Cut(Cut),
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer(Rope);
+
+#[derive(Debug)]
+pub(crate) struct Reader {
+    rope: Rope,
+    id: usize,
+    /// Where in the content the next chunk starts.
+    offset: u64,
+    /// The part that is wanted.
+    wanted: Range<u64>,
+}
+
+/// A rope that keeps about `window` bytes, for content of the `declared` length.
+pub(crate) fn channel(window: usize, declared: Option<u64>) -> (Writer, Rope) {
+    let rope = Rope(Arc::new(Shared { state: Mutex::default(), window, declared }));
+    (Writer(rope.clone()), rope)
+}
+
+impl Rope {
+    /// A client's reader for this range, if the bytes that it starts with have not been freed.
+    pub(crate) fn reader(&self, wanted: Range<u64>) -> Option<Reader> {
+        self.attach(Role::Client, wanted)
+    }
+
+    /// A client's reader for everything.
+    pub(crate) fn whole(&self) -> Option<Reader> {
+        self.attach(Role::Client, 0..u64::MAX)
+    }
+
+    /// A store's reader.
+    pub(crate) fn store_reader(&self) -> Option<Reader> {
+        self.attach(Role::Store, 0..u64::MAX)
+    }
+
+    pub(crate) fn declared(&self) -> Option<u64> {
+        self.0.declared
+    }
+
+    /// Tells those who were left behind what the store has: the content, or nothing.
+    pub(crate) fn settle(&self, content: Option<Content>) {
+        let mut state = self.lock();
+        state.settled = Some(content);
+        wake_readers(state);
+    }
+
+    /// True if somebody waits for [`settle`](Self::settle).
+    pub(crate) fn has_left_behind(&self) -> bool {
+        self.lock().readers.iter().any(|(_, place)| place.hold == Hold::Behind)
+    }
+
+    /// The response will not be stored: its store gets an error instead of an end.
+    pub(crate) fn refuse_store(&self) {
+        let mut state = self.lock();
+        state.cut_store();
+        wake_readers(state);
+    }
+
+    fn attach(&self, role: Role, wanted: Range<u64>) -> Option<Reader> {
+        let mut state = self.lock();
+        if wanted.start < state.start {
+            return None;
+        }
+        let (next, offset) = (state.first, state.start);
+        let id = state.readers.insert(Place { role, next, hold: Hold::Attached, waker: None });
+        drop(state);
+        Some(Reader { rope: self.clone(), id, offset, wanted })
+    }
+
+    /// Nothing panics while it holds the lock; if something did, the state would still be sound.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writer {
+    pub(crate) fn push(&self, chunk: Bytes) {
+        if chunk.is_empty() {
+            return;
+        }
+        let mut state = self.0.lock();
+        state.kept = state.kept.saturating_add(chunk.len());
+        state.chunks.push_back(chunk);
+        wake_readers(state);
+    }
+
+    /// The content is complete.
+    pub(crate) fn finish(self, trailers: Option<HeaderMap>) {
+        let trailers = trailers.filter(|t| !t.is_empty()).map(Arc::new);
+        self.end(End::Complete(trailers));
+    }
+
+    /// May more be pushed? If not now, `waker` is woken when the answer may have changed.
+    pub(crate) fn room(&self, waker: &Waker) -> Room {
+        let mut state = self.0.lock();
+        let room = state.room(self.0.0.window);
+        if matches!(room, Room::Paced | Room::Stalled) {
+            state.writer = Some(waker.clone());
+        }
+        if state.store_was_cut() {
+            wake_readers(state);
+        }
+        room
+    }
+
+    /// Does somebody still read? If so, `waker` is woken when nobody does any more.
+    pub(crate) fn is_abandoned(&self, waker: &Waker) -> bool {
+        let mut state = self.0.lock();
+        let abandoned = state.attached().next().is_none();
+        if !abandoned {
+            state.abandoned = Some(waker.clone());
+        }
+        abandoned
+    }
+
+    /// Those who hold up others have done so for long enough.
+    pub(crate) fn leave_laggards_behind(&self) {
+        let mut state = self.0.lock();
+        let hold = if state.has_store() { Hold::Behind } else { Hold::Cut(Cut::TooSlow) };
+        let first = state.first;
+        for (_, place) in &mut state.readers {
+            if place.is_laggard(first) && place.role == Role::Client {
+                place.hold = hold;
+            }
+        }
+        wake_readers(state);
+    }
+
+    fn end(&self, end: End) {
+        let mut state = self.0.lock();
+        if state.end.is_none() {
+            state.end = Some(end);
+        }
+        wake_readers(state);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end(End::Cut(Cut::Origin));
+    }
+}
+
+impl State {
+    fn last(&self) -> u64 {
+        self.first.saturating_add(self.chunks.len() as u64)
+    }
+
+    fn attached(&self) -> impl Iterator<Item = &Place> {
+        self.readers.iter().map(|(_, place)| place).filter(|place| place.hold == Hold::Attached)
+    }
+
+    fn has_store(&self) -> bool {
+        self.attached().any(|place| place.role == Role::Store)
+    }
+
+    /// A store that was cut and has not heard of it.
+    fn store_was_cut(&self) -> bool {
+        self.readers.iter().any(|(_, place)| {
+            place.role == Role::Store && place.hold != Hold::Attached && place.waker.is_some()
+        })
+    }
+
+    fn cut_store(&mut self) {
+        for (_, place) in &mut self.readers {
+            if place.role == Role::Store {
+                place.hold = Hold::Cut(Cut::NotStored);
+            }
+        }
+    }
+
+    fn room(&mut self, window: usize) -> Room {
+        loop {
+            let Some(slowest) = self.attached().map(|place| place.next).min() else {
+                return Room::Closed;
+            };
+            self.free(slowest, window);
+            if self.kept <= window {
+                return Room::Free;
+            }
+            let (first, last) = (self.first, self.last());
+            let client_waits =
+                self.attached().any(|place| place.role == Role::Client && place.next == last);
+            let store_lags =
+                self.attached().any(|place| place.role == Role::Store && place.is_laggard(first));
+            if store_lags && client_waits {
+                self.cut_store();
+                continue;
+            }
+            let clients_lag =
+                self.attached().any(|place| place.role == Role::Client && place.is_laggard(first));
+            let holds_up = client_waits || (self.has_store() && !store_lags);
+            return if clients_lag && holds_up { Room::Stalled } else { Room::Paced };
+        }
+    }
+
+    /// Frees what all attached readers have, as far as the window is exceeded.
+    fn free(&mut self, slowest: u64, window: usize) {
+        while self.kept > window && self.first < slowest {
+            let Some(chunk) = self.chunks.pop_front() else { return };
+            self.kept = self.kept.saturating_sub(chunk.len());
+            self.first = self.first.saturating_add(1);
+            self.start = self.start.saturating_add(chunk.len() as u64);
+        }
+    }
+}
+
+impl Place {
+    fn is_laggard(&self, first: u64) -> bool {
+        self.hold == Hold::Attached && self.next == first
+    }
+}
+
+/// Wakes all readers that wait, after the lock is released.
+fn wake_readers(mut state: MutexGuard<'_, State>) {
+    let wakers: Vec<Waker> =
+        state.readers.iter_mut().filter_map(|(_, place)| place.waker.take()).collect();
+    drop(state);
+    wakers.into_iter().for_each(Waker::wake);
+}
+
+impl Reader {
+    /// Only this part of what is left is wanted.
+    pub(crate) fn narrow(&mut self, wanted: Range<u64>) {
+        self.wanted = wanted;
+    }
+
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        loop {
+            if self.offset >= self.wanted.end {
+                return Poll::Ready(Next::End(None));
+            }
+            let Poll::Ready(next) = self.poll_chunk(cx) else { return Poll::Pending };
+            let Next::Chunk(chunk) = next else { return Poll::Ready(next) };
+            let start = self.offset;
+            self.offset = start.saturating_add(chunk.len() as u64);
+            let within = |offset: u64| {
+                usize::try_from(offset.saturating_sub(start)).unwrap_or(usize::MAX).min(chunk.len())
+            };
+            let (from, to) = (within(self.wanted.start), within(self.wanted.end));
+            if from < to {
+                return Poll::Ready(Next::Chunk(chunk.slice(from..to)));
+            }
+        }
+    }
+
+    fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Next> {
+        let mut state = self.rope.lock();
+        let (first, last) = (state.first, state.last());
+        let State { readers, chunks, writer, settled, end, .. } = &mut *state;
+        let Some(place) = readers.get_mut(self.id) else {
+            return Poll::Ready(Next::Cut(Cut::Origin));
+        };
+        if let Hold::Cut(cut) = place.hold {
+            return Poll::Ready(Next::Cut(cut));
+        }
+        // One that was left behind may still be in time for what is kept, and catch up.
+        let kept = place.next.checked_sub(first).and_then(|at| usize::try_from(at).ok());
+        if let Some(chunk) = kept.and_then(|at| chunks.get(at)) {
+            place.next = place.next.saturating_add(1);
+            if place.next == last {
+                place.hold = Hold::Attached;
+            }
+            let (chunk, writer) = (chunk.clone(), writer.take());
+            drop(state);
+            if let Some(writer) = writer {
+                writer.wake();
+            }
+            return Poll::Ready(Next::Chunk(chunk));
+        }
+        match (place.hold, end, settled) {
+            (Hold::Attached, Some(End::Complete(trailers)), _) => {
+                return Poll::Ready(Next::End(trailers.clone()));
+            }
+            (Hold::Attached, Some(End::Cut(cut)), _) => return Poll::Ready(Next::Cut(*cut)),
+            (Hold::Behind, _, Some(Some(content))) => {
+                let from = self.offset.max(self.wanted.start);
+                return Poll::Ready(Next::Stored(content.clone(), from..self.wanted.end));
+            }
+            (Hold::Behind, _, Some(None)) => return Poll::Ready(Next::Cut(Cut::TooSlow)),
+            _ => {}
+        }
+        place.waker = Some(cx.waker().clone());
+        // One that has caught up may make the difference between a full window that holds up nobody and one that does.
+        let writer = writer.take();
+        drop(state);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+        Poll::Pending
+    }
+
+    /// The length that the head declared.
+    pub(crate) fn declared(&self) -> Option<u64> {
+        self.rope.declared()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        let end = self.wanted.end.min(self.rope.declared().unwrap_or(u64::MAX));
+        if end == u64::MAX {
+            return SizeHint::default();
+        }
+        SizeHint::with_exact(end.saturating_sub(self.offset.max(self.wanted.start)))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.rope.lock();
+        state.readers.try_remove(self.id);
+        let writer = state.writer.take();
+        let is_last = state.attached().next().is_none();
+        let abandoned = if is_last { state.abandoned.take() } else { None };
+        drop(state);
+        writer.into_iter().chain(abandoned).for_each(Waker::wake);
+    }
+}
