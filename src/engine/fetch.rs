@@ -102,7 +102,11 @@ pub(crate) async fn run<O, Q>(
         Err(error) => {
             match stale.filter(|stale| engine.may_serve_on_error(&stale.head, &response_time)) {
                 Some(stale) => land_stale::<O, Q>(lead, look, stale, None, reply),
-                None => _ = reply.map(|reply| reply.send(Err(error))),
+                None => {
+                    if let Some(reply) = reply {
+                        _ = reply.send(Err(error));
+                    }
+                }
             }
             return;
         }
@@ -398,7 +402,7 @@ impl Engine {
 
         let declared = storing::content_length(&parts.headers).ok().flatten();
         let (writer, rope) =
-            rope::channel(self.policy.limits.window, declared.or(body.size_hint().exact()));
+            rope::channel(self.policy.limits.window, declared.or_else(|| body.size_hint().exact()));
         let landed = Landed {
             key: key.clone(),
             head: Arc::clone(&head),

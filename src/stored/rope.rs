@@ -343,7 +343,7 @@ impl Reader {
             if self.offset >= self.wanted.end {
                 return Poll::Ready(Next::End(None));
             }
-            let Poll::Ready(next) = self.poll_chunk(cx) else { return Poll::Pending };
+            let Poll::Ready(next) = self.poll_chunk(cx.waker()) else { return Poll::Pending };
             let Next::Chunk(chunk) = next else { return Poll::Ready(next) };
             let start = self.offset;
             self.offset = start.saturating_add(chunk.len() as u64);
@@ -357,7 +357,7 @@ impl Reader {
         }
     }
 
-    fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Next> {
+    fn poll_chunk(&self, waker: &Waker) -> Poll<Next> {
         let mut state = self.rope.lock();
         let (first, last) = (state.first, state.last());
         let State { readers, chunks, writer, settled, end, .. } = &mut *state;
@@ -393,7 +393,7 @@ impl Reader {
             (Hold::Behind, _, Some(None)) => return Poll::Ready(Next::Cut(Cut::TooSlow)),
             _ => {}
         }
-        place.waker = Some(cx.waker().clone());
+        place.waker = Some(waker.clone());
         // One that has caught up may make the difference between a full window that holds up nobody and one that does.
         let writer = writer.take();
         drop(state);
