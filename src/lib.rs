@@ -1,5 +1,51 @@
-//! A CDN edge as one tower layer.
-#![cfg_attr(docsrs, feature(doc_cfg))]
+//! A CDN edge as one tower layer: a shared HTTP cache (RFC 9111) in front of any [`tower_service::Service`].
+//!
+//! # A layer, and that is all
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use tower_cdn::CdnCacheLayer;
+//!
+//! let app: Router = Router::new()
+//!     .route("/", get(|| async { ([("cache-control", "max-age=60")], "made once a minute") }))
+//!     .layer(CdnCacheLayer::in_memory(64 * 1024 * 1024));
+//! ```
+//!
+//! # The life of a request
+//!
+//! 1. **Does it take part?** GET and HEAD without content do. All else is forwarded untouched, its future and its bodies unboxed, never
+//!    buffered; a successful answer to an unsafe method makes what is stored for its URI invalid.
+//! 2. **Look up.** The key is made of scheme, host, port, path and query, and of what [`KeyPolicy`] adds. `Vary` selects among variants.
+//! 3. **Judge.** Fresh: the answer is ready at once, and the inner service is neither called nor asked whether it is ready. Stale but
+//!    allowed: the same, and one fetch behind the client's back. Else the inner service is asked, with the validators of what is stored.
+//! 4. **Fetch.** One for all who ask for the same, in a task of its own. As soon as the head says that the response may be shared, all get it while its
+//!    body arrives; the store is one more reader. If it may not, all are released at once.
+//! 5. **Deliver.** Conditions and ranges of the client are answered from the stored response; `Age` and `Cache-Status` tell what happened, and so does the
+//!    [`CacheStatus`] among the response's extensions.
+//!
+//! # Cancel safety
+//!
+//! Dropping a response future, or a body, never disturbs anybody else. Dropping the request that started a fetch leaves the fetch to those
+//! who follow it and to the store; a fetch that nobody wants any more ends. Dropping the body of a forwarded response drops the inner service's body.
+//!
+//! # Errors
+//!
+//! The service's error is the inner service's: the cache adds none. A fault of the store is a miss. The one thing that the cache can do to a
+//! client beside answering is to break off a body that is not complete, by a [`ContentError`].
+//!
+//! # Runtime
+//!
+//! Fetches are tokio tasks and timers tokio timers: a tokio runtime with time enabled is needed.
+//!
+//! # Learn more
+//!
+//! - [`CdnCacheLayer`]: building and sharing a cache; [`Handle`]: statistics.
+//! - [`CachePolicy`]: what is stored, for how long, with which limits; its presets.
+//! - [`KeyPolicy`]: what makes two requests ask for the same thing.
+//! - [`Store`] and [`store::conformance`]: keeping responses elsewhere; [`MemoryStore`].
+//! - [`CacheStatus`]: what happened to a request, and why.
+//! - [`Clock`]: tests in virtual time.
+#![cfg_attr(not(feature = "memory"), allow(rustdoc::broken_intra_doc_links))]
 
 mod body;
 mod clock;
@@ -29,3 +75,8 @@ pub use service::{CdnCache, ResponseFuture};
 pub use store::MemoryStore;
 pub use store::Store;
 pub use stored::{Content, ContentBody, RecordError, StoredHead, StoredResponse};
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

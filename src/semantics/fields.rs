@@ -116,29 +116,36 @@ pub(crate) fn delta_seconds(value: &[u8]) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(MAX_DELTA)))
 }
 
-/// `HTTP-date` in each of its three forms (RFC 9110 section 5.6.7). Names of days and months count in
-/// any case, as RFC 9111 section 4.2 asks of a cache for days.
+/// `HTTP-date` in each of its three forms (RFC 9110 section 5.6.7), in any case, as RFC 9111 section 4.2 asks of a
+/// cache. The name of the day tells nothing that the date does not: a wrong one is no reason to refuse it.
 pub(crate) fn http_date(value: &HeaderValue) -> Option<SystemTime> {
     let text = value.to_str().ok()?;
-    httpdate::parse_http_date(text).or_else(|_| httpdate::parse_http_date(&capitalised(text))).ok()
+    httpdate::parse_http_date(text).ok().or_else(|| {
+        let text = capitalised(text);
+        let (day, rest) = text.split_at(text.find(|c: char| !c.is_ascii_alphabetic())?);
+        if !DAYS.iter().any(|name| day == *name || Some(day) == name.get(..3)) {
+            return None;
+        }
+        DAYS.iter().find_map(|name| {
+            let name = if day.len() == 3 { name.get(..3)? } else { name };
+            httpdate::parse_http_date(&format!("{name}{rest}")).ok()
+        })
+    })
 }
+
+const DAYS: [&str; 7] =
+    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// Each run of letters with one capital in front, but the zone, which has capitals only.
 fn capitalised(text: &str) -> String {
     let mut inside = false;
-    let mut out: String = text
-        .chars()
-        .map(|c| {
-            let shown = if inside { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() };
-            inside = c.is_ascii_alphabetic();
-            shown
-        })
-        .collect();
-    if text.ends_with("GMT") {
-        out.truncate(out.len().saturating_sub(3));
-        out.push_str("GMT");
-    }
-    out
+    let capital = |c: char| {
+        let shown = if inside { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() };
+        inside = c.is_ascii_alphabetic();
+        shown
+    };
+    let text: String = text.chars().map(capital).collect();
+    text.strip_suffix(" Gmt").map(|date| format!("{date} GMT")).unwrap_or(text)
 }
 
 /// The date in a field that may stand once only; `Err` if it is there but says nothing sound.
@@ -211,11 +218,21 @@ mod tests {
         for ok in [
             "Sunday, 06-Nov-94 08:49:37 GMT",
             "Sun Nov  6 08:49:37 1994",
-            "sUN, 06 nOV 1994 08:49:37 GMT",
+            "sUN, 06 nOV 1994 08:49:37 gmt",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Monday, 06-Nov-94 08:49:37 GMT",
+            "Mon Nov  6 08:49:37 1994",
         ] {
             assert_eq!(parse(ok), want, "{ok}");
         }
-        for not in ["0", "", "Sun, 06 Nov 1994 08:49:37 AEST", "Sun, 06 Nov 1994 08:49:37 gmt"] {
+        for not in [
+            "0",
+            "",
+            "Sun, 06 Nov 1994 08:49:37 AEST",
+            "Day, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994  08:49:37 GMT",
+        ] {
             assert_eq!(parse(not), None, "{not}");
         }
     }

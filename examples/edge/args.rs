@@ -1,0 +1,194 @@
+//! The command line.
+//!
+//! Everything that can be wrong with an argument is found here, before a socket is opened, and is
+//! told in one sentence that names the option and the value.
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use hyper::http::uri::{Authority, Scheme};
+use lexopt::Arg::{Long, Short};
+
+use crate::size;
+
+pub(crate) const HELP: &str = "\
+edge: a caching reverse proxy, as an example of the crate tower-cdn
+
+Usage: edge [OPTIONS]
+
+Options:
+      --origin URL       the origin to stand before, as http://host[:port] or https://host[:port]
+                         (without it, a demonstration origin is started)
+      --listen ADDR      address to listen on, HTTP/1.1 and HTTP/2 without TLS [127.0.0.1:8080]
+      --memory SIZE      memory for stored responses [256MiB]
+      --max-object SIZE  largest response that is stored [64MiB]
+      --preset NAME      caching policy: default, rfc9111 or cloudfront [default]
+      --workers N        worker threads [one for each processor]
+      --rewrite-host     send the origin's own host name as Host, not the client's
+      --log              write one line for each request to standard error
+  -h, --help             print this text
+  -V, --version          print the version
+
+SIZE is a whole number and a unit: B, KiB, MiB, GiB, TiB count by 1024 (K, M, G, T too),
+KB, MB, GB, TB by 1000. Ctrl-C or SIGTERM lets requests under way end; a second one ends at once.
+";
+
+/// Threads more than any machine has use for.
+const MAX_WORKERS: usize = 1024;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Run(Args),
+    Help,
+    Version,
+}
+
+#[derive(Debug)]
+pub(crate) struct Args {
+    pub(crate) listen: SocketAddr,
+    pub(crate) origin: Option<OriginUrl>,
+    pub(crate) memory: u64,
+    pub(crate) max_object: u64,
+    pub(crate) preset: Preset,
+    /// `None` leaves the number to the runtime.
+    pub(crate) workers: Option<usize>,
+    pub(crate) rewrite_host: bool,
+    pub(crate) log: bool,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            origin: None,
+            memory: 256 << 20,
+            max_object: 64 << 20,
+            preset: Preset::Default,
+            workers: None,
+            rewrite_host: false,
+            log: false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Preset {
+    Default,
+    Rfc9111,
+    CloudFront,
+}
+
+/// Where the origin is: a scheme and an authority, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OriginUrl {
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+}
+
+/// Reads the arguments after the program's name. When an option is given twice the last one counts.
+pub(crate) fn parse<I>(args: I) -> Result<Command, String>
+where
+    I: IntoIterator<Item: Into<OsString>>,
+{
+    let mut parser = lexopt::Parser::from_args(args);
+    let mut args = Args::default();
+    while let Some(arg) = parser.next().map_err(sentence)? {
+        match arg {
+            Long("listen") => args.listen = value(&mut parser, "--listen", listen)?,
+            Long("origin") => args.origin = Some(value(&mut parser, "--origin", origin)?),
+            Long("memory") => args.memory = value(&mut parser, "--memory", size::parse)?,
+            Long("max-object") => {
+                args.max_object = value(&mut parser, "--max-object", size::parse)?;
+            }
+            Long("preset") => args.preset = value(&mut parser, "--preset", preset)?,
+            Long("workers") => args.workers = Some(value(&mut parser, "--workers", workers)?),
+            Long("rewrite-host") => args.rewrite_host = true,
+            Long("log") => args.log = true,
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('V') | Long("version") => return Ok(Command::Version),
+            other => return Err(sentence(other.unexpected())),
+        }
+    }
+    Ok(Command::Run(args))
+}
+
+fn sentence(error: lexopt::Error) -> String {
+    error.to_string()
+}
+
+/// The value of `option`, read by `read`.
+fn value<T>(
+    parser: &mut lexopt::Parser,
+    option: &str,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, String> {
+    let value = parser.value().map_err(sentence)?;
+    let value = value.to_str().ok_or_else(|| format!("{option}: the value is not UTF-8"))?;
+    read(value).map_err(|message| format!("{option}: {message}"))
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let mut found = text.to_socket_addrs().map_err(|_| {
+        format!("'{text}' is not an address: write host:port, as in 127.0.0.1:8080 or [::1]:8080")
+    })?;
+    found.next().ok_or_else(|| format!("'{text}' has no address"))
+}
+
+fn preset(text: &str) -> Result<Preset, String> {
+    match text {
+        "default" => Ok(Preset::Default),
+        "rfc9111" => Ok(Preset::Rfc9111),
+        "cloudfront" => Ok(Preset::CloudFront),
+        _ => Err(format!("unknown preset '{text}': use default, rfc9111 or cloudfront")),
+    }
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=MAX_WORKERS) => Ok(number),
+        _ => Err(format!("'{text}' is not a number from 1 to {MAX_WORKERS}")),
+    }
+}
+
+fn origin(text: &str) -> Result<OriginUrl, String> {
+    let wrong = |why: &str| format!("'{text}' {why}");
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(wrong("has no scheme: write http://host[:port] or https://host[:port]"));
+    };
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "http" => Scheme::HTTP,
+        "https" => Scheme::HTTPS,
+        _ => return Err(wrong("has a scheme other than http and https")),
+    };
+    // Requests keep their own paths, so a path here could only be a prefix; refusing it is better
+    // than ignoring it.
+    let host = rest.strip_suffix('/').unwrap_or(rest);
+    if host.contains(['/', '?', '#']) {
+        return Err(wrong("has a path or a query: only scheme, host and port are allowed"));
+    }
+    if host.contains('@') {
+        return Err(wrong("has a user name: credentials are not allowed in it"));
+    }
+    let authority: Authority = host.parse().map_err(|_| wrong("has no valid host"))?;
+    let port = authority.as_str().strip_prefix(authority.host());
+    let port_is_good = match port {
+        Some("") => true,
+        Some(_) => authority.port_u16().is_some_and(|port| port != 0),
+        None => false,
+    };
+    if authority.host().is_empty() {
+        return Err(wrong("has no host"));
+    }
+    if !port_is_good {
+        return Err(wrong("has no valid port: it is a number from 1 to 65535"));
+    }
+    Ok(OriginUrl { scheme, authority })
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

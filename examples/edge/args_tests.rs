@@ -1,0 +1,122 @@
+use super::*;
+
+fn run(args: &[&str]) -> Args {
+    match parse(args) {
+        Ok(Command::Run(args)) => args,
+        other => panic!("{args:?} gave {other:?}"),
+    }
+}
+
+fn refused(args: &[&str]) -> String {
+    match parse(args) {
+        Err(message) => message,
+        Ok(other) => panic!("{args:?} gave {other:?}"),
+    }
+}
+
+#[test]
+fn nothing_means_the_documented_defaults() {
+    let args = run(&[]);
+    assert_eq!(args.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(args.origin, None);
+    assert_eq!(args.memory, 268_435_456);
+    assert_eq!(args.max_object, 67_108_864);
+    assert_eq!(args.preset, Preset::Default);
+    assert_eq!(args.workers, None);
+    assert!(!args.rewrite_host && !args.log);
+}
+
+#[test]
+fn every_option_is_read() {
+    let args = run(&[
+        "--listen=[::1]:9000",
+        "--origin",
+        "https://example.com:8443/",
+        "--memory",
+        "1GB",
+        "--max-object=10MiB",
+        "--preset",
+        "cloudfront",
+        "--workers",
+        "4",
+        "--rewrite-host",
+        "--log",
+    ]);
+    assert_eq!(args.listen.to_string(), "[::1]:9000");
+    let origin = args.origin.expect("an origin");
+    assert_eq!(origin.scheme, Scheme::HTTPS);
+    assert_eq!(origin.authority.as_str(), "example.com:8443");
+    assert_eq!((args.memory, args.max_object), (1_000_000_000, 10_485_760));
+    assert_eq!((args.preset, args.workers), (Preset::CloudFront, Some(4)));
+    assert!(args.rewrite_host && args.log);
+}
+
+#[test]
+fn the_last_of_two_counts() {
+    assert_eq!(run(&["--preset", "cloudfront", "--preset", "rfc9111"]).preset, Preset::Rfc9111);
+}
+
+#[test]
+fn help_and_version_are_commands() {
+    assert!(matches!(parse(["--help"]), Ok(Command::Help)));
+    assert!(matches!(parse(["-h"]), Ok(Command::Help)));
+    assert!(matches!(parse(["--version"]), Ok(Command::Version)));
+    assert!(matches!(parse(["-V"]), Ok(Command::Version)));
+}
+
+#[test]
+fn help_tells_of_every_option() {
+    for option in
+        ["--listen", "--origin", "--memory", "--max-object", "--preset", "--workers", "--log"]
+    {
+        assert!(HELP.contains(option), "{option}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_refused_with_the_option_and_the_value() {
+    for (args, says) in [
+        (&["--frobnicate"][..], "--frobnicate"),
+        (&["http://example.com"], "http://example.com"),
+        (&["--origin"], "--origin"),
+        (&["--log=yes"], "--log"),
+        (&["--listen", "8080"], "'8080'"),
+        (&["--listen", "127.0.0.1:99999"], "'127.0.0.1:99999'"),
+        (&["--memory", "lots"], "--memory: 'lots'"),
+        (&["--max-object", "1.5GiB"], "--max-object"),
+        (&["--preset", "akamai"], "unknown preset 'akamai'"),
+        (&["--workers", "0"], "--workers: '0'"),
+        (&["--workers", "-3"], "--workers: '-3'"),
+    ] {
+        let message = refused(args);
+        assert!(message.contains(says), "{args:?}: {message}");
+    }
+}
+
+#[test]
+fn an_origin_is_scheme_host_and_port_and_nothing_else() {
+    for (url, authority) in [
+        ("http://127.0.0.1:3000", "127.0.0.1:3000"),
+        ("HTTP://localhost/", "localhost"),
+        ("http://[::1]:3000", "[::1]:3000"),
+    ] {
+        assert_eq!(origin(url).expect(url).authority.as_str(), authority);
+    }
+    for (url, says) in [
+        ("localhost:3000", "no scheme"),
+        ("ftp://example.com", "scheme other"),
+        ("http://", "no valid host"),
+        ("http://example.com/app", "path"),
+        ("http://example.com//", "path"),
+        ("http://example.com?x=1", "query"),
+        ("http://example.com/#top", "path"),
+        ("http://user:secret@example.com", "user name"),
+        ("http://example.com:0", "port"),
+        ("http://example.com:65536", "port"),
+        ("http://example.com:", "port"),
+        ("http://exa mple.com", "host"),
+    ] {
+        let message = origin(url).expect_err(url);
+        assert!(message.contains(says), "{url}: {message}");
+    }
+}

@@ -1,0 +1,110 @@
+//! The pooled connections to the origin.
+//!
+//! A request is never sent twice. hyper-util's client tries again in one case only: the request
+//! was given to a connection out of the pool, and hyper's connection task ended before it took the
+//! request to write it, and so gave it back. A request that hyper took is not given back, whatever
+//! became of it. This module adds one case, of a request without a body: see [`wire`].
+
+use std::time::Duration;
+
+use hyper::body::{Body, Incoming};
+use hyper::http::uri::Scheme;
+use hyper::{Request, Response};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{self, connect::HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tower::util::MapResponse;
+
+use crate::upload::Upload;
+use crate::wire::{self, Wire};
+
+/// TCP connections as [`Wire`]s.
+type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> TokioIo<Wire>>;
+
+type Client = legacy::Client<HttpsConnector<Connector>, Upload<Incoming>>;
+
+/// Time for a TCP connection to the origin.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection unused for longer is closed. Servers close theirs after 5 s (Apache, Node.js) and
+/// later; being first avoids the race in which a request meets a connection that is being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Unused connections that are kept.
+const MAX_IDLE: usize = 256;
+
+/// The pools, one for each kind of request.
+pub(crate) struct Clients {
+    /// For requests without a body to an `http` origin.
+    bodiless: Option<Client>,
+    /// For requests that ask for an upgrade, which HTTP/2 does not have.
+    upgrading: Client,
+    others: Client,
+}
+
+impl Clients {
+    /// For `http` by HTTP/1.1, and for `https` by HTTP/1.1 or, if `http2`, by what ALPN says.
+    pub(crate) fn new(scheme: &Scheme, http2: bool) -> Self {
+        let others = client(http2, wire::plain);
+        let upgrading = if http2 { client(false, wire::plain) } else { others.clone() };
+        let bodiless = (*scheme == Scheme::HTTP).then(|| client(false, wire::looking));
+        Self { bodiless, upgrading, others }
+    }
+
+    pub(crate) async fn send(
+        &self,
+        request: Request<Upload<Incoming>>,
+        upgrade: bool,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        if upgrade {
+            return self.upgrading.request(request).await;
+        }
+        match &self.bodiless {
+            Some(client) if request.body().is_end_stream() => send(client, request).await,
+            _ => self.others.request(request).await,
+        }
+    }
+}
+
+/// Sends a request without a body, over another connection if one is closed before it is used.
+async fn send(
+    client: &Client,
+    request: Request<Upload<Incoming>>,
+) -> Result<Response<Incoming>, legacy::Error> {
+    let (head, upload) = request.into_parts();
+    // Each round takes a dead connection out of the pool, so this ends.
+    loop {
+        let request = Request::from_parts(head.clone(), upload.emptied());
+        match client.request(request).await {
+            Err(error) if wire::is_unsent(&error) => {}
+            result => return result,
+        }
+    }
+}
+
+fn client(http2: bool, wire: fn(TokioIo<TcpStream>) -> TokioIo<Wire>) -> Client {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_keepalive(Some(Duration::from_secs(60)));
+    let tcp = MapResponse::new(tcp, wire);
+    let tls = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http();
+    let connector = if http2 {
+        tls.enable_all_versions().wrap_connector(tcp)
+    } else {
+        tls.enable_http1().wrap_connector(tcp)
+    };
+    legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(MAX_IDLE)
+        .retry_canceled_requests(true)
+        // A gateway replaces a folded line by spaces and removes white space before the colon (RFC
+        // 9112 §5.1, §5.2).
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .build(connector)
+}

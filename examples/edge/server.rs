@@ -1,0 +1,159 @@
+//! The accept loop, and the end of it.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::io::{self, Write};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tower::Service;
+
+use crate::front::Front;
+use crate::signals::Signals;
+use crate::stream::{Peer, Stream};
+use crate::upgrade::Tunnels;
+
+/// Time for the head of a request, and for a connection to be idle between two.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time after a first signal for what is under way.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Pause after an accept that failed for want of something, such as file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Serves until a signal, then until what is under way has ended, but no longer than a bound.
+pub(crate) async fn serve<S, B>(
+    listener: TcpListener,
+    front: Front<S>,
+    tunnels: Tunnels,
+    mut signals: Signals,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let builder = Arc::new(builder());
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = signals.next() => break,
+        };
+        match accepted {
+            Ok((tcp, _)) => {
+                let (builder, front) = (Arc::clone(&builder), front.clone());
+                let watcher = graceful.watcher();
+                tokio::spawn(async move { connection(tcp, &builder, front, watcher).await });
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                warn(&format!("cannot accept a connection: {error}"));
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+
+    let drained = async {
+        graceful.shutdown().await;
+        tunnels.closed().await;
+    };
+    tokio::select! {
+        drained = timeout(DRAIN_TIMEOUT, drained) => {
+            if drained.is_err() {
+                warn(&format!("some requests did not end within {DRAIN_TIMEOUT:?}"));
+            }
+        }
+        () = signals.next() => warn("second signal: ending at once"),
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST_TIMEOUT)
+        // A client may close its side after the request and still wait for the response.
+        .half_close(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(REQUEST_TIMEOUT)
+        .max_concurrent_streams(256);
+    builder
+}
+
+async fn connection<S, B>(
+    tcp: TcpStream,
+    builder: &auto::Builder<TokioExecutor>,
+    front: Front<S>,
+    watcher: Watcher,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    // If it fails the connection is gone already, and hyper will see that.
+    let _ = tcp.set_nodelay(true);
+    let peer = Arc::new(Peer::default());
+    let service = {
+        let peer = Arc::clone(&peer);
+        service_fn(move |request: Request<Incoming>| {
+            peer.request(request.version());
+            front.clone().answer(request)
+        })
+    };
+    let io = TokioIo::new(Stream::new(tcp, Arc::clone(&peer)));
+    let connection = builder.serve_connection_with_upgrades(io, service);
+    let mut connection = pin!(watcher.watch(connection));
+
+    // hyper's own timeout begins when the version is known, which takes a first few bytes.
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = sleep(REQUEST_TIMEOUT) => {
+            if !peer.spoke() {
+                return;
+            }
+            connection.as_mut().await
+        }
+    };
+    // The stream is dropped after this, together with the connection.
+    if result.is_err_and(|error| is_of_the_body(&*error)) {
+        peer.broke_off();
+    }
+}
+
+/// Whether a connection ended because the body of a response ended with an error. Other errors are
+/// those of the client, and of nobody's interest.
+fn is_of_the_body(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user)
+}
+
+/// Whether an accept failed for a client that went away, so that the next can be had at once.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+fn warn(text: &str) {
+    // A warning that cannot be written must not stop the server.
+    let _ = writeln!(io::stderr(), "edge: {text}");
+}

@@ -1,0 +1,153 @@
+//! The body of a request on its way to the origin, and a clock that knows whose turn it is.
+//!
+//! A large upload may take an hour before the origin has reason to answer. So the time the origin
+//! has for its response head does not run while the proxy waits for the client's bytes.
+
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, timeout_at};
+
+/// The wait for the response head ended without it.
+#[derive(Debug)]
+pub(crate) struct TimedOut;
+
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    /// The client owes the next part of the body.
+    Client,
+    /// The origin has to take, or to answer, what was handed over at this instant.
+    Origin(Instant),
+    /// The client's body broke.
+    Broken,
+}
+
+/// Shared by a request's body and by who waits for the response to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Clock(Arc<Mutex<Turn>>);
+
+impl Clock {
+    fn turn(&self) -> Turn {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, turn: Turn) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+    }
+
+    /// Whether the request could not be sent whole, by the fault of the client.
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(self.turn(), Turn::Broken)
+    }
+
+    /// Waits for `head` until it has been the origin's turn for `limit`.
+    pub(crate) async fn bound<F: Future>(
+        &self,
+        limit: Duration,
+        head: F,
+    ) -> Result<F::Output, TimedOut> {
+        let mut head = pin!(head);
+        loop {
+            let deadline = match self.turn() {
+                Turn::Origin(since) => since + limit,
+                Turn::Client | Turn::Broken => Instant::now() + limit,
+            };
+            if let Ok(head) = timeout_at(deadline, head.as_mut()).await {
+                return Ok(head);
+            }
+            match self.turn() {
+                Turn::Origin(since) if since + limit <= Instant::now() => return Err(TimedOut),
+                Turn::Broken => return Err(TimedOut),
+                Turn::Origin(_) | Turn::Client => {}
+            }
+        }
+    }
+}
+
+/// A request's body that keeps a [`Clock`].
+#[derive(Debug)]
+pub(crate) struct Upload<B> {
+    /// `None` is an empty one.
+    body: Option<B>,
+    clock: Clock,
+}
+
+impl<B> Upload<B> {
+    /// The body, and the clock that starts now.
+    pub(crate) fn new(body: B) -> (Self, Clock) {
+        let clock = Clock(Arc::new(Mutex::new(Turn::Origin(Instant::now()))));
+        (Self { body: Some(body), clock: clock.clone() }, clock)
+    }
+
+    /// An empty body with the same clock.
+    pub(crate) fn emptied(&self) -> Self {
+        Self { body: None, clock: self.clock.clone() }
+    }
+}
+
+impl<B: Body + Unpin> Body for Upload<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let poll = Pin::new(body).poll_frame(cx);
+        self.clock.set(match &poll {
+            Poll::Pending => Turn::Client,
+            Poll::Ready(Some(Err(_))) => Turn::Broken,
+            Poll::Ready(_) => Turn::Origin(Instant::now()),
+        });
+        poll
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use futures_util::stream;
+    use http_body_util::{BodyExt, StreamBody};
+    use std::convert::Infallible;
+    use std::future::pending;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_origin_that_says_nothing_has_the_limit() {
+        let (_body, clock) = Upload::new(http_body_util::Empty::<Bytes>::new());
+        let start = Instant::now();
+        assert!(clock.bound(LIMIT, pending::<()>()).await.is_err());
+        assert_eq!(start.elapsed(), LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_does_not_run_while_the_client_is_slow() {
+        let slow = stream::unfold(0, |sent| async move {
+            tokio::time::sleep(LIMIT * 10).await;
+            let frame = Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x")));
+            (sent < 10).then_some((frame, sent + 1))
+        });
+        let (mut upload, clock) = Upload::new(Box::pin(StreamBody::new(slow)));
+        let start = Instant::now();
+        let head = async {
+            while upload.frame().await.is_some() {}
+            tokio::time::sleep(LIMIT / 2).await;
+        };
+        assert!(clock.bound(LIMIT, head).await.is_ok());
+        assert_eq!(start.elapsed(), LIMIT * 110 + LIMIT / 2);
+    }
+}

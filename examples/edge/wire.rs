@@ -1,0 +1,134 @@
+//! A TCP connection to the origin that does not write a request to who has hung up.
+//!
+//! A server may close a connection of the pool at any time. hyper looks for that before it takes a
+//! request, but between that look and the write there is time enough, on a busy machine, for a
+//! request to go where nobody reads. So there is a last look before the first write after a read;
+//! if it finds the end, the write fails with [`Unsent`], and the request may go elsewhere.
+//!
+//! That holds for plain HTTP/1.1 and requests without a body, where a write after a read can only
+//! be the next request. It would not hold for the rest of a body after an interim response, for
+//! HTTP/2, or for TLS, which writes of itself.
+
+use std::error::Error;
+use std::io::{self, IoSlice};
+use std::mem::{self, MaybeUninit};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Not a byte was written since the last one was read.
+#[derive(Debug)]
+struct Unsent;
+
+impl std::fmt::Display for Unsent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("closed by the origin before the request was sent")
+    }
+}
+
+impl Error for Unsent {}
+
+/// Whether `error` says that a request was not sent.
+pub(crate) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if error.is::<Unsent>() || inner.is_some_and(|inner| inner.is::<Unsent>()) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+#[derive(Debug)]
+pub(crate) struct Wire {
+    tcp: TcpStream,
+    looks: bool,
+    /// Whether something was read since the last write.
+    read: bool,
+}
+
+/// A connection that just reads and writes.
+pub(crate) fn plain(tcp: TokioIo<TcpStream>) -> TokioIo<Wire> {
+    TokioIo::new(Wire { tcp: tcp.into_inner(), looks: false, read: false })
+}
+
+/// A connection that looks before it writes.
+pub(crate) fn looking(tcp: TokioIo<TcpStream>) -> TokioIo<Wire> {
+    TokioIo::new(Wire { tcp: tcp.into_inner(), looks: true, read: false })
+}
+
+impl Wire {
+    fn tcp(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
+        Pin::new(&mut self.get_mut().tcp)
+    }
+
+    fn look(&mut self) -> io::Result<()> {
+        if !mem::take(&mut self.read) || !self.looks {
+            return Ok(());
+        }
+        // Straight to the socket, which does not block: tokio may not have heard of the end yet.
+        // An error is left for the write to find.
+        match SockRef::from(&self.tcp).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(0) => Err(io::Error::new(io::ErrorKind::NotConnected, Unsent)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Connection for Wire {
+    fn connected(&self) -> Connected {
+        self.tcp.connected()
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let poll = self.as_mut().tcp().poll_read(cx, buf);
+        self.read |= buf.filled().len() > before;
+        poll
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.look()?;
+        self.tcp().poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.look()?;
+        self.tcp().poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp().poll_shutdown(cx)
+    }
+}
