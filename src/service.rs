@@ -85,8 +85,13 @@ where
                     request,
                 )),
             },
-            Begin::Ask(asked) => Inner::Boxed {
-                future: Box::pin(respond(Arc::clone(&self.engine), self.inner.clone(), asked)),
+            Begin::Ask(asked, body) => Inner::Boxed {
+                future: Box::pin(respond(
+                    Arc::clone(&self.engine),
+                    self.inner.clone(),
+                    asked,
+                    body,
+                )),
             },
         };
         ResponseFuture { inner }

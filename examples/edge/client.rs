@@ -20,7 +20,9 @@ use crate::upload::Upload;
 use crate::wire::{self, Wire};
 
 /// TCP connections as [`Wire`]s.
-type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> TokioIo<Wire>>;
+type Connector = MapResponse<HttpConnector, ToWire>;
+
+type ToWire = fn(TokioIo<TcpStream>) -> TokioIo<Wire>;
 
 type Client = legacy::Client<HttpsConnector<Connector>, Upload<Incoming>>;
 
@@ -34,22 +36,18 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Unused connections that are kept.
 const MAX_IDLE: usize = 256;
 
-/// The pools, one for each kind of request.
+/// The pools of connections to the origin.
 pub(crate) struct Clients {
-    /// For requests without a body to an `http` origin.
-    bodiless: Option<Client>,
+    requests: Client,
     /// For requests that ask for an upgrade, which HTTP/2 does not have.
-    upgrading: Client,
-    others: Client,
+    upgrades: Client,
 }
 
 impl Clients {
     /// For `http` by HTTP/1.1, and for `https` by HTTP/1.1 or, if `http2`, by what ALPN says.
     pub(crate) fn new(scheme: &Scheme, http2: bool) -> Self {
-        let others = client(http2, wire::plain);
-        let upgrading = if http2 { client(false, wire::plain) } else { others.clone() };
-        let bodiless = (*scheme == Scheme::HTTP).then(|| client(false, wire::looking));
-        Self { bodiless, upgrading, others }
+        let wire = if *scheme == Scheme::HTTP { wire::looking } else { wire::plain };
+        Self { requests: client(http2, wire), upgrades: client(false, wire::plain) }
     }
 
     pub(crate) async fn send(
@@ -58,17 +56,17 @@ impl Clients {
         upgrade: bool,
     ) -> Result<Response<Incoming>, legacy::Error> {
         if upgrade {
-            return self.upgrading.request(request).await;
-        }
-        match &self.bodiless {
-            Some(client) if request.body().is_end_stream() => send(client, request).await,
-            _ => self.others.request(request).await,
+            self.upgrades.request(request).await
+        } else if request.body().is_end_stream() {
+            send_bodiless(&self.requests, request).await
+        } else {
+            self.requests.request(request).await
         }
     }
 }
 
 /// Sends a request without a body, over another connection if one is closed before it is used.
-async fn send(
+async fn send_bodiless(
     client: &Client,
     request: Request<Upload<Incoming>>,
 ) -> Result<Response<Incoming>, legacy::Error> {
@@ -83,7 +81,7 @@ async fn send(
     }
 }
 
-fn client(http2: bool, wire: fn(TokioIo<TcpStream>) -> TokioIo<Wire>) -> Client {
+fn client(http2: bool, wire: ToWire) -> Client {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);

@@ -2,12 +2,11 @@
 //!
 //! A server may close a connection of the pool at any time. hyper looks for that before it takes a
 //! request, but between that look and the write there is time enough, on a busy machine, for a
-//! request to go where nobody reads. So there is a last look before the first write after a read;
-//! if it finds the end, the write fails with [`Unsent`], and the request may go elsewhere.
+//! request to go where nobody reads. So there is a last look before the head of a request is
+//! written; if it finds the end, the write fails with [`Unsent`], and the request may go elsewhere.
 //!
-//! That holds for plain HTTP/1.1 and requests without a body, where a write after a read can only
-//! be the next request. It would not hold for the rest of a body after an interim response, for
-//! HTTP/2, or for TLS, which writes of itself.
+//! That is for plain HTTP/1.1 only, where one request at a time is on the wire. For TLS, and what is
+//! within, a write tells nothing.
 
 use std::error::Error;
 use std::io::{self, IoSlice};
@@ -21,7 +20,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Not a byte was written since the last one was read.
+/// The head of a request was not written.
 #[derive(Debug)]
 struct Unsent;
 
@@ -33,7 +32,9 @@ impl std::fmt::Display for Unsent {
 
 impl Error for Unsent {}
 
-/// Whether `error` says that a request was not sent.
+/// Whether `error` says that not a byte of a request was sent.
+///
+/// Ask of requests without a body only: a body may have bytes that look like a head.
 pub(crate) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -69,8 +70,8 @@ impl Wire {
         Pin::new(&mut self.get_mut().tcp)
     }
 
-    fn look(&mut self) -> io::Result<()> {
-        if !mem::take(&mut self.read) || !self.looks {
+    fn look(&mut self, next: &[u8]) -> io::Result<()> {
+        if !mem::take(&mut self.read) || !self.looks || !is_head(next) {
             return Ok(());
         }
         // Straight to the socket, which does not block: tokio may not have heard of the end yet.
@@ -80,6 +81,11 @@ impl Wire {
             Ok(_) | Err(_) => Ok(()),
         }
     }
+}
+
+/// Whether `bytes` begin with a request line.
+fn is_head(bytes: &[u8]) -> bool {
+    bytes.split(|byte| *byte == b'\r').next().is_some_and(|line| line.ends_with(b" HTTP/1.1"))
 }
 
 impl Connection for Wire {
@@ -107,7 +113,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.look()?;
+        self.look(buf)?;
         self.tcp().poll_write(cx, buf)
     }
 
@@ -116,7 +122,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.look()?;
+        self.look(bufs.first().map_or(&[], |first| first))?;
         self.tcp().poll_write_vectored(cx, bufs)
     }
 

@@ -26,15 +26,13 @@ pub(crate) enum Begin<Q, B> {
     /// It takes no part, but its answer may make stored responses invalid.
     Unsafe(Request<Q>),
     /// It needs the store, or the inner service.
-    Ask(Asked<Q>),
+    Ask(Asked, Q),
 }
 
 /// A request that takes part.
-pub(crate) struct Asked<Q> {
+pub(crate) struct Asked {
     /// As the client sent it, but for what its key leaves out.
     pub(crate) head: Parts,
-    /// Empty, but only the inner service knows how to make one of its kind.
-    pub(crate) body: Q,
     pub(crate) primary: CacheKey,
     /// What the client asks of caches, as far as the policy honours it.
     pub(crate) directives: RequestDirectives,
@@ -68,15 +66,16 @@ impl Engine {
         };
         self.keys.prepare(&mut head, keyed.query);
         let directives = self.directives(&head.headers);
-        let asked = Asked { head, body, primary: keyed.key, directives };
+        let asked = Asked { head, primary: keyed.key, directives };
         match self.hit(&asked) {
             Some(response) => Begin::Answer(response),
-            None => Begin::Ask(asked),
+            // The body is empty, but only the client's side can make one of its kind.
+            None => Begin::Ask(asked, body),
         }
     }
 
     /// The response to a hit, if the store can tell at once.
-    fn hit<Q, B>(&self, asked: &Asked<Q>) -> Option<Response<CacheBody<B>>> {
+    fn hit<B>(&self, asked: &Asked) -> Option<Response<CacheBody<B>>> {
         let found = self.peek(&asked.primary, &asked.head.headers)?.found?;
         let now = self.clock.read();
         let freshness = found.head.freshness(&now);

@@ -37,12 +37,21 @@ use crate::{
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, response};
 use std::{future::pending, panic::resume_unwind, sync::Arc};
-use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
 
 type Answer<O, Q> = Result<Response<CacheBody<<O as Origin<Q>>::Body>>, <O as Origin<Q>>::Error>;
 
 /// A request that takes part.
-pub(crate) async fn respond<O, Q>(engine: Arc<Engine>, origin: O, asked: Asked<Q>) -> Answer<O, Q>
+pub(crate) async fn respond<O, Q>(
+    engine: Arc<Engine>,
+    origin: O,
+    asked: Asked,
+    body: Q,
+) -> Answer<O, Q>
 where
     O: Origin<Q>,
     Q: Send + 'static,
@@ -58,7 +67,7 @@ where
                 Verdict::StaleWhileRevalidate => {
                     let detail = Some(Detail::StaleWhileRevalidate);
                     let response = engine.hit_with(&asked, found, freshness, detail);
-                    refresh(engine, origin, asked, look);
+                    refresh(engine, origin, asked, body, look);
                     return Ok(response);
                 }
                 Verdict::MustAsk(reason) => reason,
@@ -69,9 +78,9 @@ where
         return Ok(engine.refuse(StatusCode::GATEWAY_TIMEOUT, Detail::OnlyIfCached));
     }
     if asked.head.method == Method::HEAD {
-        return forward_head(&engine, origin, asked, look, reason).await;
+        return forward_head(&engine, origin, asked, body, look, reason).await;
     }
-    ask(engine, origin, asked, look, reason).await
+    ask(engine, origin, asked, body, look, reason).await
 }
 
 /// A request that may make stored responses invalid (RFC 9111 section 4.4).
@@ -98,15 +107,13 @@ where
     Ok(engine.exit(response.map(CacheBody::forwarded), status))
 }
 
-/// How often a request looks for a seat: once, once more if its variant lies elsewhere, once more if the fetch it waited for failed.
-const SEATS: usize = 3;
-
 /// The inner service has to be asked, by this request or by another one.
 async fn ask<O, Q>(
     engine: Arc<Engine>,
     origin: O,
-    asked: Asked<Q>,
-    mut look: LookUp,
+    asked: Asked,
+    body: Q,
+    look: LookUp,
     reason: Forward,
 ) -> Answer<O, Q>
 where
@@ -115,68 +122,28 @@ where
 {
     let status = CacheStatus::forwarded(reason);
     if !engine.policy.collapse || engine.unshareable.remembers(&look.key) {
-        return ask_alone(engine, origin, asked, look, status).await;
+        return ask_alone(engine, origin, asked, body, look, status).await;
     }
-    for _ in 0..SEATS {
-        let (landed, supply) = match engine.take_seat(&asked, &look) {
-            Seat::Lead(lead) => return lead_fetch(engine, origin, asked, look, lead, status).await,
-            Seat::Full => {
-                return forward(&engine, origin, asked, status.detail_of(Detail::FetchLimit)).await;
-            }
-            Seat::Elsewhere(key) => {
-                look.key = key;
-                continue;
-            }
-            Seat::Landed(landed, supply) => (landed, supply),
-            Seat::Follow(flight) => {
-                match timeout(engine.policy.limits.wait_timeout, flight).await {
-                    Ok(Ok(Landing::Shared(landed, supply))) => (landed, supply),
-                    Ok(Ok(Landing::Unshareable)) => {
-                        return forward(
-                            &engine,
-                            origin,
-                            asked,
-                            status.detail_of(Detail::Unshareable),
-                        )
-                        .await;
-                    }
-                    Ok(Ok(Landing::Over)) => {
-                        look = engine.look_up(&asked.primary, &asked.head.headers).await;
-                        match engine.fresh(&asked, &look) {
-                            Some(landed) => landed,
-                            None => continue,
-                        }
-                    }
-                    // The fetch has failed: one of those who waited tries again.
-                    Ok(Err(_)) => continue,
-                    Err(_) => {
-                        return forward(
-                            &engine,
-                            origin,
-                            asked,
-                            status.detail_of(Detail::WaitTimeout),
-                        )
-                        .await;
-                    }
-                }
-            }
-        };
-        match engine.variant_for(&asked, &landed) {
-            Some(key) => look.key = key,
-            None => {
-                let shown = CacheStatus { collapsed: true, ..status };
-                return Ok(engine.share(&asked, landed, supply, FromOrigin::default(), shown));
-            }
+    match engine.find_seat(&asked, look).await {
+        Place::Lead(lead, look) => {
+            lead_fetch(engine, origin, asked, body, *look, lead, status).await
+        }
+        Place::Shared(landed, supply) => {
+            let status = CacheStatus { collapsed: true, ..status };
+            Ok(engine.share(&asked, landed, supply, FromOrigin::default(), status))
+        }
+        Place::Alone(detail) => {
+            forward(&engine, origin, asked, body, CacheStatus { detail, ..status }).await
         }
     }
-    forward(&engine, origin, asked, status).await
 }
 
 /// This request fetches, for itself and all who follow.
 async fn lead_fetch<O, Q>(
     engine: Arc<Engine>,
     origin: O,
-    asked: Asked<Q>,
+    asked: Asked,
+    body: Q,
     look: LookUp,
     lead: Lead,
     status: CacheStatus,
@@ -185,11 +152,9 @@ where
     O: Origin<Q>,
     Q: Send + 'static,
 {
-    let Asked { head, body, primary, directives } = asked;
-    let fetch = Fetch { head: head.clone(), body, look, directives };
+    let fetch = Fetch { head: asked.head.clone(), body, look, directives: asked.directives };
     let (task, answer) = start(&engine, origin, fetch, lead);
     let fetched = receive(task, answer).await?;
-    let asked = Asked { head, body: (), primary, directives };
     Ok(engine.conclude(&asked, fetched, status))
 }
 
@@ -197,7 +162,8 @@ where
 async fn ask_alone<O, Q>(
     engine: Arc<Engine>,
     origin: O,
-    asked: Asked<Q>,
+    asked: Asked,
+    body: Q,
     look: LookUp,
     status: CacheStatus,
 ) -> Answer<O, Q>
@@ -210,22 +176,22 @@ where
     // Most likely it cannot be stored: better that the origin sees what the client asks for.
     let conditions = &validation::CLIENT_CONDITIONS;
     if conditions.iter().any(|name| asked.head.headers.contains_key(name)) {
-        return forward(&engine, origin, asked, status).await;
+        return forward(&engine, origin, asked, body, status).await;
     }
     match engine.flights.alone(&asked.primary, engine.policy.limits.max_fetches) {
-        Some(lead) => lead_fetch(engine, origin, asked, look, lead, status).await,
-        None => forward(&engine, origin, asked, status.detail_of(Detail::FetchLimit)).await,
+        Some(lead) => lead_fetch(engine, origin, asked, body, look, lead, status).await,
+        None => forward(&engine, origin, asked, body, status.detail_of(Detail::FetchLimit)).await,
     }
 }
 
 /// Fetches behind the client's back, unless somebody does already.
-fn refresh<O, Q>(engine: Arc<Engine>, origin: O, asked: Asked<Q>, look: LookUp)
+fn refresh<O, Q>(engine: Arc<Engine>, origin: O, asked: Asked, body: Q, look: LookUp)
 where
     O: Origin<Q>,
     Q: Send + 'static,
 {
     if let Seat::Lead(lead) = engine.take_seat(&asked, &look) {
-        let Asked { head, body, directives, .. } = asked;
+        let Asked { head, directives, .. } = asked;
         drop(start(&engine, origin, Fetch { head, body, look, directives }, lead));
     }
 }
@@ -267,13 +233,14 @@ async fn receive<T, E>(
 async fn forward<O, Q>(
     engine: &Engine,
     origin: O,
-    asked: Asked<Q>,
+    asked: Asked,
+    body: Q,
     status: CacheStatus,
 ) -> Answer<O, Q>
 where
     O: Origin<Q>,
 {
-    let response = origin.send(Request::from_parts(asked.head, asked.body)).await?;
+    let response = origin.send(Request::from_parts(asked.head, body)).await?;
     Ok(engine.exit(response.map(CacheBody::forwarded), status))
 }
 
@@ -281,7 +248,8 @@ where
 async fn forward_head<O, Q>(
     engine: &Engine,
     origin: O,
-    asked: Asked<Q>,
+    asked: Asked,
+    body: Q,
     look: LookUp,
     reason: Forward,
 ) -> Answer<O, Q>
@@ -290,7 +258,7 @@ where
 {
     let request = asked.head.headers.clone();
     let request_time = engine.clock.read();
-    let response = origin.send(Request::from_parts(asked.head, asked.body)).await?;
+    let response = origin.send(Request::from_parts(asked.head, body)).await?;
     let (parts, body) = response.into_parts();
     if let Some(found) = &look.found {
         let times = (request_time, engine.clock.read());
@@ -300,14 +268,68 @@ where
     Ok(engine.exit(response.map(CacheBody::forwarded), CacheStatus::forwarded(reason)))
 }
 
+/// What came of looking for a seat.
+enum Place {
+    Lead(Lead, Box<LookUp>),
+    Shared(Landed, Supply),
+    /// It goes past the cache, for this reason if there is one to tell.
+    Alone(Option<Detail>),
+}
+
+/// How often a request looks for a seat: at first, once more if its variant lies elsewhere, and once more if the fetch it waited for
+/// failed.
+const SEATS: usize = 3;
+
 impl Engine {
-    fn judge<Q>(&self, asked: &Asked<Q>, found: &Found, freshness: Freshness) -> Verdict {
+    /// Leads or waits, for no longer than the policy says.
+    async fn find_seat(&self, asked: &Asked, mut look: LookUp) -> Place {
+        let deadline = Instant::now() + self.policy.limits.wait_timeout;
+        let mut has_failed = false;
+        for _ in 0..SEATS {
+            let (landed, supply) = match self.take_seat(asked, &look) {
+                Seat::Lead(lead) => return Place::Lead(lead, Box::new(look)),
+                Seat::Full => return Place::Alone(Some(Detail::FetchLimit)),
+                Seat::Elsewhere(key) => {
+                    look.key = key;
+                    continue;
+                }
+                Seat::Landed(landed, supply) => (landed, supply),
+                Seat::Follow(flight) => match timeout_at(deadline, flight).await {
+                    Ok(Ok(Landing::Shared(landed, supply))) => (landed, supply),
+                    Ok(Ok(Landing::Unshareable)) => {
+                        return Place::Alone(Some(Detail::Unshareable));
+                    }
+                    Ok(Ok(Landing::Over)) => {
+                        look = self.look_up(&asked.primary, &asked.head.headers).await;
+                        match self.fresh(asked, &look) {
+                            Some(landed) => landed,
+                            None => continue,
+                        }
+                    }
+                    // The fetch failed. One of those who waited tries again, but only once.
+                    Ok(Err(_)) if has_failed => return Place::Alone(None),
+                    Ok(Err(_)) => {
+                        has_failed = true;
+                        continue;
+                    }
+                    Err(_) => return Place::Alone(Some(Detail::WaitTimeout)),
+                },
+            };
+            match self.variant_for(asked, &landed) {
+                Some(key) => look.key = key,
+                None => return Place::Shared(landed, supply),
+            }
+        }
+        Place::Alone(None)
+    }
+
+    fn judge(&self, asked: &Asked, found: &Found, freshness: Freshness) -> Verdict {
         reuse::judge(&asked.directives, &found.head.directives, freshness, &self.policy.stale)
     }
 
-    fn hit_with<Q, B>(
+    fn hit_with<B>(
         &self,
-        asked: &Asked<Q>,
+        asked: &Asked,
         found: &Found,
         freshness: Freshness,
         detail: Option<Detail>,
@@ -321,7 +343,7 @@ impl Engine {
         self.exit(deliver(&asked.head, delivery), status)
     }
 
-    fn take_seat<Q>(&self, asked: &Asked<Q>, look: &LookUp) -> Seat {
+    fn take_seat(&self, asked: &Asked, look: &LookUp) -> Seat {
         let limit = self.policy.limits.max_fetches;
         self.flights.join(&asked.primary, &look.key, limit, |landed| {
             if let Some(key) = self.variant_for(asked, landed) {
@@ -341,13 +363,13 @@ impl Engine {
     }
 
     /// The key of the variant that this request selects, if it is not the one that landed (RFC 9111 section 4.1).
-    fn variant_for<Q>(&self, asked: &Asked<Q>, landed: &Landed) -> Option<crate::CacheKey> {
+    fn variant_for(&self, asked: &Asked, landed: &Landed) -> Option<crate::CacheKey> {
         let (generation, shape) = landed.head.variant.as_ref()?;
         let key = asked.primary.variant(*generation, shape, &asked.head.headers);
         (key != landed.key).then_some(key)
     }
 
-    fn fresh<Q>(&self, asked: &Asked<Q>, look: &LookUp) -> Option<(Landed, Supply)> {
+    fn fresh(&self, asked: &Asked, look: &LookUp) -> Option<(Landed, Supply)> {
         let found = look.found.clone()?;
         let freshness = found.head.freshness(&self.clock.read());
         if self.judge(asked, &found, freshness) != Verdict::Fresh {
@@ -360,7 +382,7 @@ impl Engine {
 
     fn conclude<B>(
         &self,
-        asked: &Asked<()>,
+        asked: &Asked,
         fetched: Fetched<B>,
         status: CacheStatus,
     ) -> Response<CacheBody<B>> {
@@ -385,9 +407,9 @@ impl Engine {
     }
 
     /// The answer from a response that anyone may have.
-    fn share<Q, B>(
+    fn share<B>(
         &self,
-        asked: &Asked<Q>,
+        asked: &Asked,
         landed: Landed,
         supply: Supply,
         origin: FromOrigin,
@@ -404,7 +426,11 @@ impl Engine {
             ttl: Some(freshness.ttl()),
             stored: origin.stored,
             forward_status: origin.status.filter(|status| *status != response.status()),
-            detail: if landed.on_error { Some(Detail::StaleIfError) } else { status.detail },
+            detail: match status.detail {
+                _ if landed.on_error => Some(Detail::StaleIfError),
+                Some(Detail::Unshareable) => None,
+                detail => detail,
+            },
             ..status
         };
         self.exit(response, status)

@@ -209,7 +209,7 @@ impl ContentBody {
             let end = match &mut self.reading {
                 Reading::Bytes(bytes) if bytes.is_empty() => None,
                 Reading::Bytes(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
-                Reading::Arriving(reader) => match ready!(reader.poll_next(cx)) {
+                Reading::Arriving(reader) => match ready!(reader.poll_next(cx.waker())) {
                     Next::Chunk(bytes) => Some(Ok(Frame::data(bytes))),
                     Next::End(trailers) => {
                         self.trailers = trailers;

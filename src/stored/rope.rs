@@ -23,7 +23,7 @@ use std::{
     collections::VecDeque,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Poll, Waker},
 };
 
 /// What has arrived so far, and the promise of the rest.
@@ -338,12 +338,12 @@ impl Reader {
         self.wanted = wanted;
     }
 
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+    pub(crate) fn poll_next(&mut self, waker: &Waker) -> Poll<Next> {
         loop {
             if self.offset >= self.wanted.end {
                 return Poll::Ready(Next::End(None));
             }
-            let Poll::Ready(next) = self.poll_chunk(cx.waker()) else { return Poll::Pending };
+            let Poll::Ready(next) = self.poll_chunk(waker) else { return Poll::Pending };
             let Next::Chunk(chunk) = next else { return Poll::Ready(next) };
             let start = self.offset;
             self.offset = start.saturating_add(chunk.len() as u64);

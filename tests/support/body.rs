@@ -2,8 +2,11 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
 use std::{
+    cell::Cell,
     collections::VecDeque,
+    marker::{PhantomData, PhantomPinned},
     pin::Pin,
     sync::{
         Arc,
@@ -25,15 +28,18 @@ pub(crate) enum Piece {
     End,
 }
 
-/// The body of an answer of the origin. `Send`, but neither `Sync` nor `Unpin`, like the worst of real ones.
-#[derive(Debug)]
-pub(crate) struct OriginBody {
-    source: Source,
-    pulled: Arc<AtomicU64>,
-    /// Shows as the size hint.
-    exact: Option<u64>,
-    _not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
-    _not_unpin: std::marker::PhantomPinned,
+pin_project! {
+    /// The body of an answer of the origin. `Send`, but neither `Sync` nor `Unpin` nor `Default`, like the worst of real ones.
+    #[derive(Debug)]
+    pub(crate) struct OriginBody {
+        source: Source,
+        pulled: Arc<AtomicU64>,
+        // Shows as the size hint.
+        exact: Option<u64>,
+        not_sync: PhantomData<Cell<()>>,
+        #[pin]
+        not_unpin: PhantomPinned,
+    }
 }
 
 #[derive(Debug)]
@@ -51,8 +57,8 @@ impl OriginBody {
             source,
             pulled: Arc::default(),
             exact,
-            _not_sync: std::marker::PhantomData,
-            _not_unpin: std::marker::PhantomPinned,
+            not_sync: PhantomData,
+            not_unpin: PhantomPinned,
         }
     }
 
@@ -89,9 +95,8 @@ impl Body for OriginBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, OriginError>>> {
-        // Nothing in it is pinned structurally.
-        let this = project(self);
-        let piece = match &mut this.0 {
+        let this = self.project();
+        let piece = match this.source {
             Source::Ready(pieces) => pieces.pop_front().unwrap_or(Piece::End),
             Source::Fed(receiver) => match receiver.poll_recv(cx) {
                 Poll::Ready(Some(piece)) => piece,
@@ -106,17 +111,17 @@ impl Body for OriginBody {
         };
         Poll::Ready(match piece {
             Piece::Data(bytes) => {
-                this.1.fetch_add(1, Ordering::SeqCst);
+                this.pulled.fetch_add(1, Ordering::SeqCst);
                 Some(Ok(Frame::data(bytes)))
             }
             Piece::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
             Piece::Panic => panic!("the origin's body panics, as it should"),
             Piece::Error => {
-                this.0 = Source::Over;
+                *this.source = Source::Over;
                 Some(Err(OriginError("body broke")))
             }
             Piece::End => {
-                this.0 = Source::Over;
+                *this.source = Source::Over;
                 None
             }
         })
@@ -127,4 +132,50 @@ impl Body for OriginBody {
     }
 }
 
-struct Projected<'a>(&'a mut Source, &'a AtomicU64);
+/// Feeds one body of the origin. Dropping it leaves the body without an end.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    sender: UnboundedSender<Piece>,
+    pulled: Arc<AtomicU64>,
+}
+
+impl Feed {
+    pub(crate) fn chunk(&self, data: impl Into<Bytes>) {
+        self.send(Piece::Data(data.into()));
+    }
+
+    pub(crate) fn trailers(&self, name: &'static str, value: &'static str) {
+        let mut trailers = HeaderMap::new();
+        trailers.insert(name, http::HeaderValue::from_static(value));
+        self.send(Piece::Trailers(trailers));
+    }
+
+    /// The body breaks.
+    pub(crate) fn breaks(self) {
+        self.send(Piece::Error);
+    }
+
+    /// The body panics when it is polled.
+    pub(crate) fn panics(self) {
+        self.send(Piece::Panic);
+    }
+
+    pub(crate) fn end(self) {
+        self.send(Piece::End);
+    }
+
+    /// How many chunks were taken out of the body.
+    pub(crate) fn pulled(&self) -> u64 {
+        self.pulled.load(Ordering::SeqCst)
+    }
+
+    /// True if nobody reads the body any more.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    fn send(&self, piece: Piece) {
+        // Whether somebody still reads is what `is_dropped` tells.
+        _ = self.sender.send(piece);
+    }
+}

@@ -1,0 +1,42 @@
+//! The example `edge`: the built program between raw sockets.
+//!
+//! `cargo test` builds examples before it runs tests, but `cargo test --test edge` does not: run
+//! `cargo build --example edge` before that. It runs no unit tests of an example either (and with
+//! `test = true` it would build those *instead of* the program), so they run from here.
+
+#[path = "edge/cache.rs"]
+mod cache;
+#[path = "edge/faults.rs"]
+mod faults;
+#[path = "edge/fields.rs"]
+mod fields;
+#[path = "edge/process.rs"]
+mod process;
+#[path = "edge/streaming.rs"]
+mod streaming;
+#[path = "edge/support.rs"]
+mod support;
+#[path = "edge/tunnels.rs"]
+mod tunnels;
+
+#[allow(dead_code)]
+#[path = "../examples/edge/args.rs"]
+mod args;
+#[allow(dead_code)]
+#[path = "../examples/edge/check.rs"]
+mod check;
+#[allow(dead_code)]
+#[path = "../examples/edge/demo.rs"]
+mod demo;
+#[allow(dead_code)]
+#[path = "../examples/edge/hop.rs"]
+mod hop;
+#[allow(dead_code)]
+#[path = "../examples/edge/response.rs"]
+mod response;
+#[allow(dead_code)]
+#[path = "../examples/edge/size.rs"]
+mod size;
+#[allow(dead_code)]
+#[path = "../examples/edge/upload.rs"]
+mod upload;

@@ -1,0 +1,168 @@
+//! An origin that fails, and a client that does.
+
+use std::io::ErrorKind;
+use std::sync::mpsc;
+
+use tokio::net::TcpSocket;
+
+use crate::support::{Edge, Origin, PATIENCE, field};
+
+#[test]
+fn an_origin_that_is_not_there_gives_502() {
+    // The port is taken, so that nobody else listens on it, but nobody listens.
+    let taken = TcpSocket::new_v4().expect("a socket");
+    taken.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let address = taken.local_addr().expect("an address");
+    let edge = Edge::before(address);
+    let mut client = edge.connect();
+    // The connection of the client lives on.
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let response = client.response();
+        assert_eq!(response.status(), 502);
+        assert_eq!(response.field("content-type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(response.body, b"The origin cannot be reached.\n");
+    }
+}
+
+#[test]
+fn no_head_or_half_a_head_or_no_http_gives_502() {
+    for answer in [
+        "",
+        "HTTP/1.1 200 OK\r\nContent-Le",
+        "SSH-2.0-OpenSSH_9.6\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    ] {
+        let origin = Origin::answering(1, answer.as_bytes());
+        let edge = Edge::before(origin.address);
+        assert_eq!(edge.get("/").status(), 502, "{answer:?}");
+        origin.done();
+    }
+}
+
+#[test]
+fn a_body_cut_short_of_its_length_is_no_clean_end() {
+    let origin = Origin::answering(1, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf of");
+    let edge = Edge::before(origin.address);
+    let mut client = edge.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let head = client.head();
+    assert_eq!(field(&head, "content-length"), Some("10"));
+    // Either an early end or an error is what a client can see.
+    assert!(client.rest().map_or(0, |body| body.len()) < 10);
+    origin.done();
+}
+
+#[test]
+fn a_body_cut_between_chunks_is_no_clean_end() {
+    let origin =
+        Origin::answering(1, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+    let edge = Edge::before(origin.address);
+    let mut client = edge.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let head = client.head();
+    assert_eq!(field(&head, "transfer-encoding"), Some("chunked"));
+    assert!(!client.rest().unwrap_or_default().ends_with(b"0\r\n\r\n"));
+    origin.done();
+}
+
+#[test]
+fn a_cut_body_is_a_reset_for_http_1_0() {
+    let (go, gone) = mpsc::channel();
+    let origin = Origin::script(move |listener| {
+        let mut edge = listener.accept();
+        edge.request();
+        edge.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+        gone.recv_timeout(PATIENCE).expect("the client has the first half");
+    });
+    let edge = Edge::before(origin.address);
+    let mut client = edge.connect();
+    client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    let head = client.head();
+    // The end of the connection is the end of the body here.
+    assert_eq!(field(&head, "content-length"), None);
+    assert_eq!(field(&head, "transfer-encoding"), None);
+    assert_eq!(client.take(4), b"half");
+    go.send(()).expect("the origin waits");
+    let error = client.rest().expect_err("no clean end");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    origin.done();
+}
+
+#[test]
+fn a_body_that_ends_with_the_connection_passes() {
+    let origin = Origin::answering(1, b"HTTP/1.1 200 OK\r\n\r\nas long as it takes");
+    let edge = Edge::before(origin.address);
+    assert_eq!(edge.get("/").body, b"as long as it takes");
+    origin.done();
+}
+
+#[test]
+fn a_request_is_not_sent_twice() {
+    for request in [
+        "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
+    ] {
+        let (go, gone) = mpsc::channel();
+        let origin = Origin::script(move |listener| {
+            let mut edge = listener.accept();
+            assert!(edge.request().head.starts_with("GET /1 "));
+            edge.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nCache-Control: no-store\r\n\r\n");
+            // The second one comes on the same connection, and is read, and gets no answer.
+            assert!(edge.request().head.contains(" /2 "));
+            drop(edge);
+            gone.recv_timeout(PATIENCE).expect("the client has its answer");
+            assert!(listener.is_quiet());
+        });
+        let edge = Edge::before(origin.address);
+        assert_eq!(edge.get("/1").status(), 200);
+        assert_eq!(edge.ask(request).status(), 502);
+        go.send(()).expect("the origin waits");
+        origin.done();
+    }
+}
+
+#[test]
+fn a_request_that_was_not_sent_gets_a_fresh_connection() {
+    let (close, closing) = mpsc::channel();
+    let (closed, is_closed) = mpsc::channel();
+    let origin = Origin::script(move |listener| {
+        let mut first = listener.accept();
+        first.request();
+        first.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nCache-Control: no-store\r\n\r\n1");
+        closing.recv_timeout(PATIENCE).expect("the client has its answer");
+        // The program still has this connection in its pool.
+        drop(first);
+        closed.send(()).expect("the test waits");
+        let mut second = listener.accept();
+        second.request();
+        second.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2");
+    });
+    let edge = Edge::before(origin.address);
+    assert_eq!(edge.get("/").body, b"1");
+    close.send(()).expect("the origin waits");
+    is_closed.recv_timeout(PATIENCE).expect("the origin closes");
+    assert_eq!(edge.get("/").body, b"2");
+    origin.done();
+}
+
+#[test]
+fn an_upload_that_breaks_is_not_complete_for_the_origin() {
+    let (go, gone) = mpsc::channel();
+    let origin = Origin::script(move |listener| {
+        let mut edge = listener.accept();
+        let head = edge.head();
+        assert_eq!(field(&head, "transfer-encoding"), Some("chunked"));
+        assert_eq!(edge.chunk(), b"abc");
+        go.send(()).expect("the client waits");
+        assert_eq!(edge.rest().unwrap_or_default(), b"", "no last chunk");
+    });
+    let edge = Edge::before(origin.address);
+    let mut client = edge.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    gone.recv_timeout(PATIENCE).expect("the origin has the first chunk");
+    drop(client);
+    origin.done();
+}

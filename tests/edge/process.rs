@@ -1,0 +1,168 @@
+//! The program as a process: arguments, log, signals, and HTTP/2.
+
+use std::io::BufRead;
+use std::net::TcpStream;
+use std::sync::mpsc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use crate::support::{Edge, Origin, PATIENCE, run};
+
+#[test]
+fn wrong_arguments_end_with_2_and_a_message() {
+    for (args, says) in [
+        (&["--frobnicate"][..], "--frobnicate"),
+        (&["stray"], "stray"),
+        (&["--origin", "localhost:3000"], "localhost:3000"),
+        (&["--origin", "http://localhost/app"], "path"),
+        (&["--listen", "nowhere"], "nowhere"),
+        (&["--preset", "akamai"], "akamai"),
+        (&["--memory", "lots"], "lots"),
+        (&["--max-object", "99999999999TiB"], "too large"),
+        (&["--workers", "0"], "--workers"),
+    ] {
+        let output = run(args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.starts_with("edge: ") && stderr.contains(says), "{args:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let help = run(&["--help"]);
+    assert!(help.status.success() && help.stderr.is_empty());
+    assert!(String::from_utf8_lossy(&help.stdout).contains("--max-object"));
+    let version = run(&["--version"]);
+    assert!(version.status.success());
+    assert!(String::from_utf8_lossy(&version.stdout).starts_with("edge "));
+}
+
+#[test]
+fn a_port_in_use_ends_with_1_and_a_message() {
+    let origin = Origin::script(drop);
+    let edge = Edge::before(origin.address);
+    let address = edge.address.to_string();
+    let output = run(&["--listen", &address]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains(&address), "{stderr}");
+    origin.done();
+}
+
+#[test]
+fn without_an_origin_there_is_one_to_play_with() {
+    for workers in ["1", "2"] {
+        let edge = Edge::with(&["--workers", workers, "--preset", "rfc9111", "--memory", "1MiB"]);
+        assert_eq!(edge.get("/").status(), 200);
+        let part = edge.ask(
+            "GET /large.bin HTTP/1.1\r\nHost: a\r\nRange: bytes=60-64\r\nConnection: close\r\n\r\n",
+        );
+        assert_eq!((part.status(), &part.body[..]), (206, &b"012\n0"[..]));
+    }
+}
+
+#[test]
+fn the_log_has_a_line_for_each_request() {
+    let origin = Origin::answering(1, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let url = format!("http://{}", origin.address);
+    let mut edge = Edge::with(&["--origin", &url, "--log"]);
+    let mut log = edge.stderr().lines();
+    edge.get("/some/where?x=1");
+    origin.done();
+    let line = log.next().expect("a line").expect("text");
+    assert!(line.starts_with("GET /some/where?x=1 404 "), "{line}");
+    edge.get("/else");
+    let line = log.next().expect("a line").expect("text");
+    assert!(line.starts_with("GET /else 502 "), "{line}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_lets_end_what_is_under_way() {
+    for signal in ["TERM", "INT"] {
+        let (go, gone) = mpsc::channel();
+        let origin = Origin::script(move |listener| {
+            let mut edge = listener.accept();
+            edge.request();
+            edge.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc");
+            gone.recv_timeout(PATIENCE).expect("the program has the signal");
+            edge.send("def");
+        });
+        let mut edge = Edge::before(origin.address);
+        let mut idle = edge.connect();
+        let mut client = edge.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.head();
+        assert_eq!(client.take(3), b"abc");
+        edge.signal(signal);
+        // Idle connections are closed, and no new ones are accepted.
+        assert_eq!(idle.rest().expect("an orderly end"), b"");
+        assert!(TcpStream::connect(edge.address).is_err());
+        go.send(()).expect("the origin waits");
+        assert_eq!(client.take(3), b"def");
+        assert_eq!(client.rest().expect("an orderly end"), b"");
+        assert_eq!(edge.ended(), Some(0));
+        origin.done();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_at_once() {
+    let (tell, told) = mpsc::channel();
+    let origin = Origin::script(move |listener| {
+        let mut edge = listener.accept();
+        edge.request();
+        tell.send(()).expect("the test waits");
+        // No response: the request is under way until the program ends.
+        let _ = edge.rest();
+    });
+    let mut edge = Edge::before(origin.address);
+    let mut idle = edge.connect();
+    let mut client = edge.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    told.recv_timeout(PATIENCE).expect("the request is under way");
+    edge.signal("TERM");
+    assert_eq!(idle.rest().expect("an orderly end"), b"");
+    edge.signal("TERM");
+    assert_eq!(edge.ended(), Some(0));
+    drop(client);
+    origin.done();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn http_2_is_spoken_without_tls() {
+    let origin = Origin::script(move |listener| {
+        let mut edge = listener.accept();
+        let head = edge.request().head;
+        assert!(head.starts_with("GET /x HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("\r\nhost: h2.example\r\n"), "{head}");
+        edge.send("HTTP/1.1 299 Odd\r\nConnection: x\r\nX: 1\r\nContent-Length: 2\r\n\r\nhi");
+    });
+    let edge = Edge::before(origin.address);
+    let stream = tokio::net::TcpStream::connect(edge.address).await.expect("the program accepts");
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .expect("HTTP/2");
+    let connection = tokio::spawn(connection);
+    let request = Request::get("http://h2.example/x")
+        .version(Version::HTTP_2)
+        .body(Empty::<Bytes>::new())
+        .expect("a request");
+    let response = tokio::time::timeout(PATIENCE, client.send_request(request));
+    let response = response.await.expect("in time").expect("a response");
+    assert_eq!(response.version(), Version::HTTP_2);
+    assert_eq!(response.status(), 299);
+    assert!(!response.headers().contains_key("x"));
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    assert_eq!(body, "hi");
+    drop(client);
+    connection.await.expect("no panic").expect("an orderly end");
+    origin.done();
+}

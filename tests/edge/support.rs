@@ -1,0 +1,279 @@
+//! The program under test, and both of its peers as plain sockets.
+//!
+//! Nothing here sleeps: who waits, waits for bytes, and no longer than a socket's timeout.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Longer than anything takes on a busy machine, shorter than a human waits.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The built example, beside the directory of this test.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let profile = test.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps");
+    let name = format!("edge{}", std::env::consts::EXE_SUFFIX);
+    let program = profile.join("examples").join(name);
+    assert!(
+        program.is_file(),
+        "{} is missing: run `cargo build --example edge` (with --release if the test has it)",
+        program.display()
+    );
+    program
+}
+
+/// Runs the program until it ends by itself.
+pub(crate) fn run(args: &[&str]) -> Output {
+    Command::new(program()).args(args).output().expect("the program runs")
+}
+
+/// A running program. It is killed when this is dropped.
+pub(crate) struct Edge {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Edge {
+    pub(crate) fn before(origin: SocketAddr) -> Self {
+        Self::with(&["--origin", &format!("http://{origin}")])
+    }
+
+    pub(crate) fn with(args: &[&str]) -> Self {
+        let mut child = Command::new(program())
+            .args(["--listen", "127.0.0.1:0"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("a piped stdout");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let address = line
+            .trim_end()
+            .strip_prefix("listening on http://")
+            .and_then(|address| address.parse().ok())
+            .unwrap_or_else(|| panic!("unexpected first line {line:?}"));
+        Self { child, address }
+    }
+
+    /// A new connection of a client.
+    pub(crate) fn connect(&self) -> Peer {
+        Peer::new(TcpStream::connect(self.address).expect("the program accepts"))
+    }
+
+    /// One request on a connection of its own, and the whole response to it.
+    pub(crate) fn ask(&self, request: &str) -> Response {
+        let mut client = self.connect();
+        client.send(request);
+        client.response()
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.ask(&format!("GET {target} HTTP/1.1\r\nHost: edge.test\r\n\r\n"))
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let done = Command::new("kill").args(["-s", name, &id]).status().expect("kill runs");
+        assert!(done.success());
+    }
+
+    pub(crate) fn stderr(&mut self) -> BufReader<ChildStderr> {
+        BufReader::new(self.child.stderr.take().expect("stderr was not taken before"))
+    }
+
+    /// The exit code, once the program has ended.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.child.wait().expect("the program can be waited for").code()
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("a running process");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+        let number = line.split_whitespace().nth(1).expect("a number");
+        number.parse().expect("a number")
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An origin that does what `script` says, in a thread.
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    thread: JoinHandle<()>,
+}
+
+impl Origin {
+    pub(crate) fn script(script: impl FnOnce(Listener) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let thread = thread::spawn(move || script(Listener(listener)));
+        Self { address, thread }
+    }
+
+    /// Each connection gets one request answered with `response`, and is closed.
+    pub(crate) fn answering(times: usize, response: &'static [u8]) -> Self {
+        Self::script(move |listener| {
+            for _ in 0..times {
+                let mut edge = listener.accept();
+                edge.request();
+                edge.send(response);
+            }
+        })
+    }
+
+    /// Passes on what went wrong in the script.
+    pub(crate) fn done(self) {
+        if let Err(panic) = self.thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+pub(crate) struct Listener(TcpListener);
+
+impl Listener {
+    pub(crate) fn accept(&self) -> Peer {
+        Peer::new(self.0.accept().expect("a connection").0)
+    }
+
+    /// Whether nobody is waiting to be accepted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.0.set_nonblocking(true).expect("a listener");
+        let quiet =
+            matches!(self.0.accept(), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        self.0.set_nonblocking(false).expect("a listener");
+        quiet
+    }
+}
+
+/// One side of a connection.
+pub(crate) struct Peer {
+    stream: BufReader<TcpStream>,
+}
+
+/// A message, with each byte of its head as a char: field values need not be UTF-8.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    pub(crate) fn status(&self) -> u16 {
+        let code = self.head.split(' ').nth(1).expect("a status");
+        code.parse().expect("a status")
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        field(&self.head, name)
+    }
+}
+
+/// The value of a field in a head.
+pub(crate) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().skip(1).find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+impl Peer {
+    fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_nodelay(true).expect("a socket");
+        Self { stream: BufReader::new(stream) }
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.get_mut().write_all(bytes.as_ref()).expect("the peer reads");
+    }
+
+    pub(crate) fn send_end(&mut self) {
+        self.stream.get_mut().shutdown(Shutdown::Write).expect("an open connection");
+    }
+
+    pub(crate) fn take(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes).expect("the peer sends");
+        bytes
+    }
+
+    fn line(&mut self) -> Vec<u8> {
+        let mut line = Vec::new();
+        self.stream.read_until(b'\n', &mut line).expect("the peer sends");
+        assert!(line.ends_with(b"\n"), "the connection ended: {line:?}");
+        line
+    }
+
+    /// A head up to and with its empty line; interim responses are skipped.
+    pub(crate) fn head(&mut self) -> String {
+        loop {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.extend(self.line());
+            }
+            let head: String = head.into_iter().map(char::from).collect();
+            if !head.starts_with("HTTP/1.1 100") {
+                return head;
+            }
+        }
+    }
+
+    /// A head, and the body if it has a length or chunks.
+    pub(crate) fn request(&mut self) -> Response {
+        let head = self.head();
+        let body = self.framed(&head).unwrap_or_default();
+        Response { head, body }
+    }
+
+    pub(crate) fn response(&mut self) -> Response {
+        let head = self.head();
+        let body = self.framed(&head).unwrap_or_else(|| self.rest().expect("an orderly end"));
+        Response { head, body }
+    }
+
+    fn framed(&mut self, head: &str) -> Option<Vec<u8>> {
+        if let Some(length) = field(head, "content-length") {
+            return Some(self.take(length.parse().expect("a length")));
+        }
+        field(head, "transfer-encoding")?;
+        let mut body = Vec::new();
+        loop {
+            let chunk = self.chunk();
+            if chunk.is_empty() {
+                return Some(body);
+            }
+            body.extend(chunk);
+        }
+    }
+
+    /// One chunk; the last one is empty.
+    pub(crate) fn chunk(&mut self) -> Vec<u8> {
+        let line = String::from_utf8(self.line()).expect("a chunk's size");
+        let size = usize::from_str_radix(line.trim_end(), 16).expect("a chunk's size");
+        let chunk = self.take(size);
+        assert_eq!(self.take(2), b"\r\n");
+        chunk
+    }
+
+    /// All until the connection ends.
+    pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes).map(|_| bytes)
+    }
+}
