@@ -39,7 +39,14 @@ impl Store for Records {
 
     async fn freshen(&self, key: &CacheKey, head: StoredHead) -> Result<bool, StoreError> {
         self.with(|map| {
-            map.get_mut(key.as_bytes()).map(|stored| stored.0 = head.to_bytes()).is_some()
+            let Some((record, _)) = map.get_mut(key.as_bytes()) else { return false };
+            let stored = StoredHead::from_bytes(record.clone());
+            // A response that came in between has other content: this head is not its own.
+            let is_update = stored.is_ok_and(|stored| head.is_update_of(&stored));
+            if is_update {
+                *record = head.to_bytes();
+            }
+            is_update
         })
     }
 

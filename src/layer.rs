@@ -1,7 +1,10 @@
 //! The layer, its builder, and the handle that controls it.
 #[cfg(feature = "memory")]
 use crate::MemoryStore;
-use crate::{CachePolicy, CdnCache, Clock, KeyPolicy, Stats, Store, engine::Engine};
+use crate::{
+    CachePolicy, CdnCache, Clock, KeyPolicy, Stats, Store,
+    engine::{Engine, Spare},
+};
 use std::sync::Arc;
 use tower_layer::Layer;
 
@@ -103,6 +106,23 @@ impl Builder {
     /// Where the time is read. Default: [`Clock::system`].
     pub fn clock(mut self, clock: Clock) -> Self {
         self.engine.clock = clock;
+        self
+    }
+
+    /// How to make an empty request body of the type that the services of this layer take.
+    ///
+    /// It is used only where the origin's answer contradicts what it was asked, and has to be asked once more without conditions after the client's body is
+    /// spent. Without it such an answer is 502, or what is stored where that may answer without being validated. Known already: those of `http-body-util` over
+    /// [`Bytes`](bytes::Bytes).
+    ///
+    /// # Example: for axum
+    /// ```
+    /// # use tower_cdn::{CdnCacheLayer, MemoryStore};
+    /// let layer = CdnCacheLayer::builder(MemoryStore::new(1024)).empty_body(axum::body::Body::empty).build();
+    /// # let _ = layer;
+    /// ```
+    pub fn empty_body<Q: 'static>(mut self, make: impl Fn() -> Q + Send + Sync + 'static) -> Self {
+        self.engine.spare = Spare::new(make);
         self
     }
 

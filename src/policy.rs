@@ -34,7 +34,20 @@ pub struct CachePolicy {
     pub(crate) targets: Vec<HeaderName>,
     pub(crate) cache_status: Option<String>,
     pub(crate) collapse: bool,
+    pub(crate) range_fetch: RangeFetch,
+    pub(crate) language_variants: bool,
     pub(crate) limits: Limits,
+}
+
+/// What is fetched for a request for a range of something that is not stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RangeFetch {
+    /// All of it: the range is served as soon as its bytes are there, and the next one from what is stored.
+    #[default]
+    Whole,
+    /// What was asked for. Parts are stored and, where they have the same strong validator, combined (RFC 9111 sections 3.3 and 3.4).
+    AsAsked,
 }
 
 /// The bounds on time and memory.
@@ -67,12 +80,15 @@ impl Default for CachePolicy {
             storing: StoringRules {
                 set_cookie: SetCookie::UnlessMeantForMany,
                 honor_request_no_store: false,
+                store_post: false,
             },
             stale: StaleRules { while_revalidate: Duration::ZERO, if_error: Duration::ZERO },
             honor_request_directives: false,
             targets: targeted::cdn(),
             cache_status: Some(cache_status::DEFAULT_NAME.to_owned()),
             collapse: true,
+            range_fetch: RangeFetch::Whole,
+            language_variants: false,
             limits: Limits {
                 max_object: 64 * 1024 * 1024,
                 max_head: 16 * 1024,
@@ -98,6 +114,9 @@ impl CachePolicy {
             .heuristic_freshness(0.1, DAY)
             .honor_request_directives(true)
             .set_cookie(SetCookie::Store)
+            .store_post(true)
+            .range_fetch(RangeFetch::AsAsked)
+            .language_variants(true)
             .stale_if_error(Duration::from_secs(60 * 60));
         policy.lifetime.max_ttl = Duration::from_secs(crate::semantics::fields::MAX_DELTA);
         policy
@@ -194,6 +213,29 @@ impl CachePolicy {
     #[must_use]
     pub fn collapse(mut self, collapse: bool) -> Self {
         self.collapse = collapse;
+        self
+    }
+
+    /// Stores the answer to a POST for later GETs where it says, by a `Content-Location` that is the target and by an explicit lifetime, that it may be
+    /// used so (RFC 9110 section 9.3.3). Default: off.
+    #[must_use]
+    pub fn store_post(mut self, store: bool) -> Self {
+        self.storing.store_post = store;
+        self
+    }
+
+    /// What is fetched for a request for a range of something that is not stored. Default: the whole.
+    #[must_use]
+    pub fn range_fetch(mut self, what: RangeFetch) -> Self {
+        self.range_fetch = what;
+        self
+    }
+
+    /// Lets a variant by `Accept-Language` whose `Content-Language` is what a request likes best answer that request too, although its
+    /// `Accept-Language` is another. Default: off, since the inner service might choose otherwise.
+    #[must_use]
+    pub fn language_variants(mut self, select: bool) -> Self {
+        self.language_variants = select;
         self
     }
 

@@ -1,11 +1,7 @@
 //! The service: always ready, and ready at once with what is stored.
 use crate::{
     BoxError, CacheBody, CacheStatus,
-    engine::{
-        Engine,
-        begin::Begin,
-        request::{respond, respond_to_unsafe},
-    },
+    engine::{Engine, begin::Begin, request::respond, write_through},
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -79,7 +75,7 @@ where
                 exit: Some((Arc::clone(&self.engine), status)),
             },
             Begin::Unsafe(request) => Inner::Boxed {
-                future: Box::pin(respond_to_unsafe(
+                future: Box::pin(write_through::respond(
                     Arc::clone(&self.engine),
                     self.inner.clone(),
                     request,

@@ -7,12 +7,18 @@ use crate::{
         range::{self, Wanted},
         validation::CLIENT_CONDITIONS,
     },
-    stored::{ContentBody, ResponseHead},
+    stored::{Content, ContentBody, ResponseHead},
 };
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts,
 };
-use std::{ops::Range, time::Duration};
+use http_body::Body;
+use std::{
+    hash::{BuildHasher, RandomState},
+    ops::Range,
+    time::Duration,
+};
 
 /// What is delivered.
 pub(crate) struct Delivery<'a> {
@@ -27,7 +33,7 @@ pub(crate) fn deliver<B>(request: &Parts, delivery: Delivery<'_>) -> Response<Ca
     let Delivery { head, supply, age } = delivery;
     let mut response = match outcome(request, head, &supply) {
         Outcome::Whole => {
-            let length = supply.len();
+            let length = length_of(head, &supply);
             let mut response = plain(head, supply.whole(&request.method));
             let headers = response.headers_mut();
             // A body tells its length, but the answer to a HEAD has none.
@@ -43,13 +49,18 @@ pub(crate) fn deliver<B>(request: &Parts, delivery: Delivery<'_>) -> Response<Ca
         Outcome::Part(part, length) => {
             let size = part.end.saturating_sub(part.start);
             let content_range = range::content_range(&part, length);
-            let mut response = plain(head, supply.part(part));
+            let stored = match &head.part {
+                Some(parts) => parts.locate(&part),
+                None => Some(part),
+            };
+            let mut response = plain(head, supply.part(stored.unwrap_or_default()));
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_LENGTH, size.into());
             insert(headers, header::CONTENT_RANGE, &content_range);
             response
         }
+        Outcome::Parts(parts, length, content) => multipart(head, &parts, length, &content),
         Outcome::NotModified => {
             let mut response = Response::new(CacheBody::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -79,6 +90,7 @@ pub(crate) fn deliver<B>(request: &Parts, delivery: Delivery<'_>) -> Response<Ca
 enum Outcome {
     Whole,
     Part(Range<u64>, u64),
+    Parts(Vec<Range<u64>>, u64, Content),
     NotModified,
     Failed,
     Unsatisfiable(u64),
@@ -95,15 +107,26 @@ fn outcome(request: &Parts, head: &ResponseHead, supply: &Supply) -> Outcome {
         Precondition::Failed => return Outcome::Failed,
         Precondition::Met => {}
     }
-    let Some(length) = supply.len() else { return Outcome::Whole };
+    // Look-up has seen to it that what is not complete has what is wanted.
+    let Some(length) = length_of(head, supply) else { return Outcome::Whole };
     if request.method != Method::GET || !conditional::if_range(&request.headers, &head.headers) {
         return Outcome::Whole;
     }
     match range::wanted(&request.headers, length) {
         Wanted::Whole => Outcome::Whole,
         Wanted::Part(part) => Outcome::Part(part, length),
+        Wanted::Parts(parts) => match supply {
+            Supply::Stored(content) => Outcome::Parts(parts, length, content.clone()),
+            // What is arriving comes in one order only.
+            Supply::Arriving(_) => Outcome::Whole,
+        },
         Wanted::Unsatisfiable => Outcome::Unsatisfiable(length),
     }
+}
+
+/// Of the representation, all of it.
+fn length_of(head: &ResponseHead, supply: &Supply) -> Option<u64> {
+    head.part.as_ref().map(|parts| parts.complete).or_else(|| supply.len())
 }
 
 impl Supply {
@@ -139,6 +162,43 @@ fn plain<B>(head: &ResponseHead, body: CacheBody<B>) -> Response<CacheBody<B>> {
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers.clone();
+    response
+}
+
+/// `multipart/byteranges` (RFC 9110 section 14.6).
+fn multipart<B>(
+    head: &ResponseHead,
+    parts: &[Range<u64>],
+    length: u64,
+    content: &Content,
+) -> Response<CacheBody<B>> {
+    let boundary = format!("{:032x}", RandomState::new().hash_one(length));
+    let content_type = head.headers.get(header::CONTENT_TYPE);
+    let mut bodies = Vec::with_capacity(parts.len().saturating_mul(2).saturating_add(1));
+    for part in parts {
+        let mut lines = format!("\r\n--{boundary}\r\n").into_bytes();
+        if let Some(value) = content_type {
+            lines.extend_from_slice(b"content-type: ");
+            lines.extend_from_slice(value.as_bytes());
+            lines.extend_from_slice(b"\r\n");
+        }
+        let content_range = range::content_range(part, length);
+        lines.extend_from_slice(format!("content-range: {content_range}\r\n\r\n").as_bytes());
+        bodies.push(Content::from(Bytes::from(lines)).read());
+        bodies.push(content.read_range(part.clone()));
+    }
+    bodies.push(Content::from(Bytes::from(format!("\r\n--{boundary}--\r\n"))).read());
+    let body = ContentBody::chain(bodies);
+    let size = body.size_hint().exact();
+    let mut response = plain(head, CacheBody::stored(body));
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_RANGE);
+    headers.remove(header::CONTENT_LENGTH);
+    if let Some(size) = size {
+        headers.insert(header::CONTENT_LENGTH, size.into());
+    }
+    insert(headers, header::CONTENT_TYPE, &format!("multipart/byteranges; boundary={boundary}"));
     response
 }
 

@@ -1,30 +1,47 @@
 //! The life of one origin exchange: send, judge the answer, share it or hand it back.
 //!
+//! ```text
+//! look again ---- now fresh ------------------------------> land
+//! plan:  whole | validate | part | complete
+//! send ---------- error ----------> stale if allowed, else the error to the one who asked
+//!     |---------- no head in time -> stale if allowed, else shared with nobody
+//! meaning ------- still good -----> freshen, land
+//!     |---------- failed ---------> land what is stale
+//!     |---------- response -------> may store? land it, its body arriving : to the one who asked only
+//!     |---------- contradiction --> ask again, without conditions
+//! ```
+//!
 //! Runs in its own task. Nobody who waits for it owns it, so a client that leaves cancels nothing.
 use super::{
     Engine, Origin,
-    flight::{Landed, Lead, Source, Supply},
+    flight::{Landed, Lead, Supply},
+    landing::Course,
     look_up::{Found, LookUp},
-    pump::pump,
-    reception::{Arrival, Reception},
 };
 use crate::{
-    StoredHead, StoredResponse,
+    ContentBody,
     clock::Moment,
-    policy::Limits,
+    policy::{Limits, RangeFetch},
     semantics::{
+        cache_status::Detail,
+        conditional,
         directives::RequestDirectives,
+        range,
         reuse::{self, Verdict},
-        storing::{self, NotStored},
+        storing::NotStored,
         validation,
     },
-    stored::{Content, ResponseHead, rope},
 };
-
-use futures_util::future::{Either, join, select};
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, request, response};
-use http_body::Body;
-use std::{pin::pin, sync::Arc};
+use futures_util::future::{Either, select};
+use http::{
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request,
+    response,
+};
+use std::{
+    ops::Range,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 use tokio::{sync::oneshot, time::timeout};
 
 /// What is to be fetched.
@@ -41,8 +58,12 @@ pub(crate) struct Fetch<Q> {
 pub(crate) enum Fetched<B> {
     /// Anyone may have it.
     Landed { landed: Landed, supply: Supply, origin: FromOrigin },
+    /// The range that was asked for; it is being stored.
+    Part { response: Response<ContentBody> },
     /// Only the request that asked may have it.
     Private { response: Response<B>, reason: NotStored },
+    /// There is nothing that may be sent.
+    Nothing { status: StatusCode, detail: Detail },
 }
 
 /// What the origin had to do with it.
@@ -56,203 +77,235 @@ pub(crate) struct FromOrigin {
     pub(crate) extensions: Extensions,
 }
 
-type Reply<O, Q> =
-    oneshot::Sender<Result<Fetched<<O as Origin<Q>>::Body>, <O as Origin<Q>>::Error>>;
+pub(crate) type Reply<B, E> = oneshot::Sender<Result<Fetched<B>, E>>;
 
 /// The whole exchange. Whatever ends it early, a panic included, drops the lead: the flight has failed then.
 pub(crate) async fn run<O, Q>(
     engine: Arc<Engine>,
     origin: O,
     fetch: Fetch<Q>,
-    mut lead: Lead,
-    reply: Reply<O, Q>,
+    lead: Lead,
+    reply: Reply<O::Body, O::Error>,
 ) where
     O: Origin<Q>,
     Q: Send + 'static,
 {
-    // Between look-up and seat another flight may have landed.
     let Fetch { head, body, look, directives } = fetch;
-    let look = match engine.look_again(&lead, &head.headers, &directives, look).await {
-        Again::Fresh(landed) => {
-            lead.land(&landed);
-            return answer::<O, Q>(reply, landed, FromOrigin::default());
-        }
-        Again::As(look) => look,
-    };
+    let again = engine.look_again(&lead, &head.headers, &directives, look).await;
+    let mut course = Course { engine, lead, look: again.look, reply: Some(reply) };
+    if let Some(landed) = again.landed {
+        return course.land(landed, FromOrigin::default());
+    }
 
-    let stale = look.found.clone();
-    let conditional = prepare(&head, stale.as_ref());
-    let request_time = engine.clock.read();
-    let sending = origin.send(Request::from_parts(conditional, body));
-    let fallback = stale
-        .clone()
-        .map(|stale| Landed { on_error: true, ..Landed::stored(look.key.clone(), stale) });
-    let (sent, reply) = match wait(&engine, &lead, fallback.as_ref(), sending, reply).await {
-        Waited::Answered(sent, reply) => (sent, reply),
-        Waited::TooLate(sending, reply) => {
-            // Nobody else waits for it any more; the one who asked does, as without a cache.
-            drop(lead);
-            return finish_alone::<O, Q>(sending, reply).await;
-        }
-        Waited::GivenUp => return,
-    };
-    let response_time = engine.clock.read();
-    let (parts, body) = match sent {
-        Ok(response) => response.into_parts(),
-        Err(error) => {
-            match stale.filter(|stale| engine.may_serve_on_error(&stale.head, &response_time)) {
-                Some(stale) => land_stale::<O, Q>(lead, look, stale, None, reply),
-                None => {
-                    if let Some(reply) = reply {
-                        _ = reply.send(Err(error));
-                    }
-                }
-            }
-            return;
-        }
-    };
+    let plan = Plan::of(&course, &head);
+    let spare = plan.has_conditions().then(|| origin.clone());
+    let request = Request::from_parts(plan.prepare(&head), body);
+    let Some((course, sent)) = course.exchange(origin, request).await else { return };
+    let Some(course) = course.settle(&head, plan, sent).await else { return };
 
-    let arrival = |headers: HeaderMap, status: StatusCode| Arrival {
-        request_headers: &head.headers,
-        status,
-        headers,
-        request_time,
-        response_time,
-        fetch: lead.number(),
-    };
-    match meaning(&engine, &parts, stale, &response_time) {
-        Meaning::StillGood(stale) => {
-            let mut headers = stale.head.headers.clone();
-            validation::freshen(&mut headers, &parts.headers);
-            let received =
-                engine.receive(lead.primary(), &look, arrival(headers, stale.head.status));
-            engine.freshen::<O, Q>(lead, look, stale, received, parts, reply).await;
+    // The answer fits no condition that was sent. The client's body is spent; another one has to be made.
+    course.engine.delete_at(&course.look.key).await;
+    let body = course.engine.spare.body::<Q>();
+    let (Some(origin), Some(body)) = (spare, body) else { return course.land_unvalidated() };
+    let course = course.without_stored();
+    let request = Request::from_parts(Plan::Whole.prepare(&head), body);
+    let Some((course, sent)) = course.exchange(origin, request).await else { return };
+    if let Some(course) = course.settle(&head, Plan::Whole, sent).await {
+        course.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction);
+    }
+}
+
+/// What is asked of the origin.
+pub(crate) enum Plan {
+    Whole,
+    /// Whether what is stored is still good (RFC 9111 section 4.3.1).
+    Validate(Found),
+    /// The range that the client asked for.
+    Part,
+    /// What is missing of stored parts (RFC 9111 section 3.4).
+    Complete(Found, Range<u64>),
+}
+
+impl Plan {
+    fn of<B, E>(course: &Course<B, E>, request: &request::Parts) -> Self {
+        let look = &course.look;
+        if let Some(found) = &look.found {
+            return Self::Validate(found.clone());
         }
-        Meaning::Failed(stale) => {
-            land_stale::<O, Q>(lead, look, stale, Some(parts.status), reply);
+        if course.engine.fetches_part(request, look) {
+            return Self::Part;
         }
-        Meaning::Contradiction(stale) => {
-            // What is stored is not what the origin speaks of: it answers this once, and the next request asks without conditions.
-            engine.delete_at(&look.key).await;
-            land_stale::<O, Q>(lead, look, stale, Some(parts.status), reply);
+        let gap = look.part.as_ref().and_then(|part| {
+            let is_strong = validation::strong_tag(&part.head.headers).is_some();
+            part.head.part.as_ref()?.gap().filter(|_| is_strong)
+        });
+        match (&look.part, gap) {
+            (Some(part), Some(gap)) => Self::Complete(part.clone(), gap),
+            _ => Self::Whole,
         }
-        Meaning::Response => {
-            let received =
-                engine.receive(lead.primary(), &look, arrival(parts.headers.clone(), parts.status));
-            let received = received.and_then(|received| {
-                framed(&parts, &body, engine.policy.limits.max_object)?;
-                Ok(received)
-            });
-            match received {
-                Ok(received) => {
-                    engine.store::<O, Q>(lead, look, received, parts, body, reply).await
-                }
-                Err(reason) => {
-                    engine.decline::<O, Q>(lead, look, reason, (parts, body), reply).await;
-                }
+    }
+
+    fn has_conditions(&self) -> bool {
+        matches!(self, Self::Validate(_) | Self::Complete(..))
+    }
+
+    /// The request that is sent: no conditions of the client, those of the cache instead.
+    fn prepare(&self, client: &request::Parts) -> request::Parts {
+        let mut head = client.clone();
+        head.method = Method::GET;
+        for name in &validation::CLIENT_CONDITIONS {
+            let is_kept =
+                matches!(self, Self::Part) && matches!(*name, header::RANGE | header::IF_RANGE);
+            if !is_kept {
+                head.headers.remove(name);
             }
         }
+        match self {
+            Self::Validate(stale) => {
+                validation::add_validators(&mut head.headers, &stale.head.headers);
+            }
+            Self::Complete(part, gap) => {
+                if let (Some(tag), Ok(range)) = (
+                    validation::strong_tag(&part.head.headers),
+                    HeaderValue::try_from(range::request_for(gap)),
+                ) {
+                    head.headers.insert(header::RANGE, range);
+                    head.headers.insert(header::IF_RANGE, tag.clone());
+                }
+            }
+            Self::Whole | Self::Part => {}
+        }
+        head
     }
 }
 
-/// The request that is sent: no conditions of the client, those of the cache instead (RFC 9111 section 4.3.1).
-fn prepare(head: &request::Parts, stale: Option<&Found>) -> request::Parts {
-    let mut head = head.clone();
-    head.method = Method::GET;
-    for name in &validation::CLIENT_CONDITIONS {
-        head.headers.remove(name);
-    }
-    if let Some(stale) = stale {
-        validation::add_validators(&mut head.headers, &stale.head.headers);
-    }
-    head
+/// An answer, when it was asked for and when it came.
+pub(crate) struct Sent<B> {
+    pub(crate) parts: response::Parts,
+    pub(crate) body: B,
+    pub(crate) times: (Moment, Moment),
 }
 
-enum Again {
-    Fresh(Landed),
-    As(LookUp),
-}
-
-impl Engine {
-    async fn look_again(
-        &self,
-        lead: &Lead,
-        request: &HeaderMap,
-        directives: &RequestDirectives,
-        before: LookUp,
-    ) -> Again {
-        let look = self.look_up(lead.primary(), request).await;
-        let Some(found) = look.found.clone() else { return Again::As(look) };
-        let is_new = before.found.is_none_or(|old| old.head.fetch != found.head.fetch);
-        let verdict = reuse::judge(
-            directives,
-            &found.head.directives,
-            found.head.freshness(&self.clock.read()),
-            &self.policy.stale,
-        );
-        if is_new && verdict == Verdict::Fresh {
-            Again::Fresh(Landed::stored(look.key, found))
-        } else {
-            Again::As(look)
+impl<B, E> Course<B, E> {
+    /// Sends the request. `None` if the exchange has found its end otherwise.
+    async fn exchange<O, Q>(mut self, origin: O, request: Request<Q>) -> Option<(Self, Sent<B>)>
+    where
+        O: Origin<Q, Body = B, Error = E>,
+    {
+        let request_time = self.engine.clock.read();
+        let sent = match self.wait(origin.send(request)).await {
+            Waited::Answered(sent) => sent,
+            Waited::TooLate(sending) => {
+                // Nobody else waits for it any more; the one who asked does, as without a cache.
+                drop(self.lead);
+                finish_alone(sending, self.reply?).await;
+                return None;
+            }
+            Waited::GivenUp => return None,
+        };
+        let response_time = self.engine.clock.read();
+        match sent {
+            Ok(response) => {
+                let (parts, body) = response.into_parts();
+                Some((self, Sent { parts, body, times: (request_time, response_time) }))
+            }
+            Err(error) => {
+                match self.stale_for_error(&response_time) {
+                    Some(stale) => self.land_stale(stale, None),
+                    None => self.fail(error),
+                }
+                None
+            }
         }
     }
 
-    fn may_serve_on_error(&self, stale: &ResponseHead, now: &Moment) -> bool {
-        let freshness = stale.freshness(now);
-        reuse::may_serve_on_error(&stale.directives, freshness, &self.policy.stale)
+    /// Acts on an answer. `Some` if it contradicts the plan.
+    async fn settle(self, request: &request::Parts, plan: Plan, sent: Sent<B>) -> Option<Self>
+    where
+        B: http_body::Body<Data = bytes::Bytes, Error: Into<crate::BoxError>> + Send + 'static,
+    {
+        match self.meaning(&plan, &sent) {
+            Meaning::StillGood(stale) => self.freshen(request, stale, sent).await,
+            Meaning::Failed(stale) => self.land_stale(stale, Some(sent.parts.status)),
+            Meaning::Part(range, complete) => self.store_part(request, range, complete, sent).await,
+            Meaning::Completed(part, gap) => self.complete(request, part, gap, sent).await,
+            Meaning::Response => self.store_or_decline(request, sent).await,
+            Meaning::Contradiction => return Some(self),
+        }
+        None
+    }
+
+    fn meaning(&self, plan: &Plan, sent: &Sent<B>) -> Meaning {
+        let (status, headers) = (sent.parts.status, &sent.parts.headers);
+        match (plan, status) {
+            (Plan::Validate(stale), StatusCode::NOT_MODIFIED) => {
+                if validation::identifies(&stale.head.headers, headers) {
+                    Meaning::StillGood(stale.clone())
+                } else {
+                    Meaning::Contradiction
+                }
+            }
+            (Plan::Validate(_), _) if reuse::is_origin_failure(status) => {
+                self.stale_for_error(&sent.times.1).map_or(Meaning::Response, Meaning::Failed)
+            }
+            (Plan::Part, StatusCode::PARTIAL_CONTENT) => match range::carried(headers) {
+                Some((range, complete)) => Meaning::Part(range, complete),
+                None => Meaning::Response,
+            },
+            (Plan::Complete(part, gap), StatusCode::PARTIAL_CONTENT) => {
+                let complete = part.head.part.as_ref().map(|parts| parts.complete);
+                let fits = range::carried(headers)
+                    .is_some_and(|(range, whole)| range == *gap && Some(whole) == complete);
+                if fits && validation::is_same_strong(&part.head.headers, headers) {
+                    Meaning::Completed(part.clone(), gap.clone())
+                } else {
+                    Meaning::Contradiction
+                }
+            }
+            (Plan::Complete(..), StatusCode::RANGE_NOT_SATISFIABLE) => Meaning::Contradiction,
+            _ => Meaning::Response,
+        }
+    }
+
+    /// Waits for the head. Answers with what is stale where the policy sets a deadline for that, or if no head comes in time.
+    async fn wait<F: Future>(&mut self, sending: F) -> Waited<F> {
+        let Limits { fetch_timeout, stale_deadline, .. } = self.engine.policy.limits;
+        let mut sending = Box::pin(sending);
+        let early = stale_deadline.unwrap_or(fetch_timeout).min(fetch_timeout);
+        for part in [early, fetch_timeout.saturating_sub(early)] {
+            if let Ok(sent) = timeout(part, &mut sending).await {
+                return Waited::Answered(sent);
+            }
+            if let Some(stale) = self.stale_for_error(&self.engine.clock.read()) {
+                self.tide_over(stale);
+            }
+        }
+        match &self.reply {
+            Some(reply) if !reply.is_closed() => Waited::TooLate(sending),
+            _ => Waited::GivenUp,
+        }
+    }
+
+    fn stale_for_error(&self, now: &Moment) -> Option<Found> {
+        let head = &self.look.found.as_ref()?.head;
+        let freshness = head.freshness(now);
+        let may = reuse::may_serve_on_error(&head.directives, freshness, &self.engine.policy.stale);
+        self.look.found.clone().filter(|_| may)
     }
 }
 
-enum Waited<F, T, R> {
-    Answered(T, Option<R>),
-    /// No head came in time, and somebody still waits.
-    TooLate(F, R),
+enum Waited<F: Future> {
+    Answered(F::Output),
+    /// No head came in time, and the one who asked still waits.
+    TooLate(Pin<Box<F>>),
     /// No head came in time, and nobody waits.
     GivenUp,
 }
 
-/// Waits for the head; answers with what is stale where the policy sets a deadline for that, or if no head comes in time.
-async fn wait<F, T, B, E>(
-    engine: &Engine,
-    lead: &Lead,
-    fallback: Option<&Landed>,
-    sending: F,
-    reply: oneshot::Sender<Result<Fetched<B>, E>>,
-) -> Waited<std::pin::Pin<Box<F>>, T, oneshot::Sender<Result<Fetched<B>, E>>>
-where
-    F: Future<Output = T>,
-{
-    let Limits { fetch_timeout, stale_deadline, .. } = engine.policy.limits;
-    let mut sending = Box::pin(sending);
-    let mut left = fetch_timeout;
-    let mut reply = Some(reply);
-    let deadlines =
-        [stale_deadline.filter(|deadline| *deadline < fetch_timeout), Some(fetch_timeout)];
-    for deadline in deadlines.into_iter().flatten() {
-        let part = deadline.saturating_sub(fetch_timeout.saturating_sub(left));
-        left = left.saturating_sub(part);
-        if let Ok(sent) = timeout(part, &mut sending).await {
-            return Waited::Answered(sent, reply);
-        }
-        let now = engine.clock.read();
-        if let Some(landed) = fallback.filter(|l| engine.may_serve_on_error(&l.head, &now)) {
-            lead.tide_over(landed);
-            if let (Some(reply), Some(supply)) = (reply.take(), landed.open()) {
-                let (landed, origin) = (landed.clone(), FromOrigin::default());
-                _ = reply.send(Ok(Fetched::Landed { landed, supply, origin }));
-            }
-        }
-    }
-    match reply {
-        Some(reply) if !reply.is_closed() => Waited::TooLate(sending, reply),
-        _ => Waited::GivenUp,
-    }
-}
-
 /// The answer came too late to be shared.
-async fn finish_alone<O: Origin<Q>, Q>(
-    sending: impl Future<Output = Result<Response<O::Body>, O::Error>> + Unpin,
-    mut reply: Reply<O, Q>,
+async fn finish_alone<B, E>(
+    sending: impl Future<Output = Result<Response<B>, E>> + Unpin,
+    mut reply: Reply<B, E>,
 ) {
     let sent = match select(sending, pin!(reply.closed())).await {
         Either::Left((sent, _)) => sent,
@@ -264,238 +317,53 @@ async fn finish_alone<O: Origin<Q>, Q>(
 
 /// What an answer means for what is stored.
 enum Meaning {
-    /// 304 (section 4.3.3).
+    /// 304 (RFC 9111 section 4.3.3).
     StillGood(Found),
     /// The origin fails, and what is stale may answer (RFC 5861 section 4).
     Failed(Found),
-    /// A 304 that speaks of something else than what it was asked about.
-    Contradiction(Found),
+    /// The part that was asked for, of so many bytes.
+    Part(Range<u64>, u64),
+    /// What was missing.
+    Completed(Found, Range<u64>),
     /// A response of its own.
     Response,
+    /// It fits nothing that was asked.
+    Contradiction,
 }
 
-fn meaning(
-    engine: &Engine,
-    parts: &response::Parts,
-    stale: Option<Found>,
-    now: &Moment,
-) -> Meaning {
-    match stale {
-        Some(stale) if parts.status == StatusCode::NOT_MODIFIED => {
-            if validation::identifies(&stale.head.headers, &parts.headers) {
-                Meaning::StillGood(stale)
-            } else {
-                Meaning::Contradiction(stale)
-            }
-        }
-        Some(stale)
-            if reuse::is_origin_failure(parts.status)
-                && engine.may_serve_on_error(&stale.head, now) =>
-        {
-            Meaning::Failed(stale)
-        }
-        _ => Meaning::Response,
-    }
-}
-
-/// What the body and the inner service say against storing.
-fn framed(parts: &response::Parts, body: &impl Body, max_object: u64) -> Result<(), NotStored> {
-    if parts.extensions.get::<crate::DoNotStore>().is_some() {
-        return Err(NotStored::Declined);
-    }
-    let declared = storing::content_length(&parts.headers).ok().flatten();
-    match (declared, body.size_hint().exact()) {
-        (Some(declared), Some(exact)) if declared != exact => Err(NotStored::Framing),
-        (_, Some(exact)) if exact > max_object => Err(NotStored::TooLarge),
-        _ => Ok(()),
-    }
-}
-
-fn answer<O: Origin<Q>, Q>(reply: Reply<O, Q>, landed: Landed, origin: FromOrigin) {
-    if let Some(supply) = landed.open() {
-        _ = reply.send(Ok(Fetched::Landed { landed, supply, origin }));
-    }
-}
-
-fn land_stale<O: Origin<Q>, Q>(
-    mut lead: Lead,
+struct Again {
     look: LookUp,
-    stale: Found,
-    status: Option<StatusCode>,
-    reply: Option<Reply<O, Q>>,
-) {
-    let landed = Landed { on_error: true, ..Landed::stored(look.key, stale) };
-    lead.land(&landed);
-    if let Some(reply) = reply {
-        answer::<O, Q>(reply, landed, FromOrigin { status, ..FromOrigin::default() });
-    }
+    /// Another flight has landed between look-up and seat.
+    landed: Option<Landed>,
 }
 
 impl Engine {
-    /// Section 4.3.4: the stored response with its new fields goes to all, and to its place.
-    async fn freshen<O: Origin<Q>, Q>(
-        &self,
-        mut lead: Lead,
-        look: LookUp,
-        stale: Found,
-        received: Result<Reception, NotStored>,
-        update: response::Parts,
-        reply: Option<Reply<O, Q>>,
-    ) {
-        let Ok(Reception { key, head, own }) = received else {
-            // It may not be stored any longer: it answers this once.
-            self.delete_at(&look.key).await;
-            let landed = Landed::stored(look.key, stale);
-            if let Some(reply) = reply {
-                let status = Some(update.status);
-                answer::<O, Q>(reply, landed, FromOrigin { status, ..FromOrigin::default() });
-            }
-            return lead.release();
-        };
-        let head = Arc::new(head);
-        let found = Found { head: Arc::clone(&head), content: stale.content.clone() };
-        let landed = Landed::stored(key.clone(), found);
-        lead.land(&landed);
-        if let Some(reply) = reply {
-            let origin = FromOrigin {
-                status: Some(update.status),
-                stored: true,
-                extensions: update.extensions,
-            };
-            answer::<O, Q>(reply, with_own_fields(landed, own), origin);
-        }
-        if !lead.may_store() {
-            return;
-        }
-        let stored_head =
-            StoredHead { key: key.clone(), kind: crate::stored::Kind::Response(Arc::clone(&head)) };
-        if key == look.key && self.freshen_at(&key, stored_head.clone()).await {
-            self.counters.stored();
-        } else {
-            // It has moved by a new Vary, or the store has lost it.
-            if key != look.key {
-                self.delete_at(&look.key).await;
-            }
-            let response = StoredResponse { head: stored_head, content: stale.content };
-            self.keep(&lead, &look, &key, &head, response, async {}).await;
-        }
-        self.withdraw_if_invalidated(&lead, &key).await;
-    }
-
-    /// Section 3: the response goes to all while it arrives, and the store is one more reader of it.
-    async fn store<O: Origin<Q>, Q>(
-        &self,
-        mut lead: Lead,
-        look: LookUp,
-        received: Reception,
-        parts: response::Parts,
-        body: O::Body,
-        reply: Option<Reply<O, Q>>,
-    ) {
-        let Reception { key, head, own } = received;
-        let head = Arc::new(head);
-        let origin =
-            FromOrigin { status: Some(parts.status), stored: true, extensions: parts.extensions };
-        let stored_head =
-            StoredHead { key: key.clone(), kind: crate::stored::Kind::Response(Arc::clone(&head)) };
-        self.unshareable.forget(&key);
-
-        let declared = storing::content_length(&parts.headers).ok().flatten();
-        let (writer, rope) =
-            rope::channel(self.policy.limits.window, declared.or_else(|| body.size_hint().exact()));
-        let landed = Landed {
-            key: key.clone(),
-            head: Arc::clone(&head),
-            source: Source::Arriving(rope.clone()),
-            on_error: false,
-        };
-        let Some(first) = rope.store_reader() else { return };
-        lead.land(&landed);
-        if let Some(reply) = reply {
-            answer::<O, Q>(reply, with_own_fields(landed, own), origin);
-        }
-        let content = Content::arriving(rope.clone(), first);
-        let (arrived, is_there) = oneshot::channel::<()>();
-        let pumping = async {
-            pump(body, writer, &rope, &lead, &self.policy.limits).await;
-            drop(arrived);
-        };
-        let putting = async {
-            let response = StoredResponse { head: stored_head, content };
-            let arrived = async { _ = is_there.await };
-            let kept = self.keep(&lead, &look, &key, &head, response, arrived).await;
-            if rope.has_left_behind() {
-                let stored = if kept { self.get_at(&key).await } else { None };
-                rope.settle(stored.map(|stored| stored.content));
-            } else {
-                rope.settle(None);
-            }
-        };
-        join(pumping, putting).await;
-        self.withdraw_if_invalidated(&lead, &key).await;
-    }
-
-    /// The response goes to the one who asked. Nobody waits for the next one in vain.
-    async fn decline<O: Origin<Q>, Q>(
-        &self,
-        lead: Lead,
-        look: LookUp,
-        reason: NotStored,
-        (parts, body): (response::Parts, O::Body),
-        reply: Option<Reply<O, Q>>,
-    ) {
-        self.unshareable.remember(&look.key, self.policy.limits.unshareable_for);
-        lead.release();
-        // What was there is there no more.
-        let gone = matches!(parts.status, StatusCode::NOT_FOUND | StatusCode::GONE);
-        if let Some(reply) = reply {
-            let response = Response::from_parts(parts, body);
-            _ = reply.send(Ok(Fetched::Private { response, reason }));
-        }
-        if gone && look.found.is_some() {
-            self.delete_at(&look.key).await;
-        }
-    }
-
-    /// Puts a response in its place, and in the list of variants if it is one.
-    async fn keep(
+    async fn look_again(
         &self,
         lead: &Lead,
-        look: &LookUp,
-        key: &crate::CacheKey,
-        head: &ResponseHead,
-        response: StoredResponse,
-        arrived: impl Future<Output = ()>,
-    ) -> bool {
-        let kept = self.put_at(key, response, arrived).await;
-        if kept && lead.may_store() {
-            match (&head.variant, &look.index) {
-                (Some((generation, shape)), _) => {
-                    self.index_variant(lead.primary(), key, *generation, shape).await;
-                }
-                // A response without Vary took the place of the list.
-                (None, Some(index)) => {
-                    for variant in index.keys() {
-                        self.delete_at(variant).await;
-                    }
-                }
-                (None, None) => {}
-            }
-        }
-        kept
+        request: &HeaderMap,
+        directives: &RequestDirectives,
+        before: LookUp,
+    ) -> Again {
+        let look = self.look_up(lead.primary(), request).await;
+        let is_new = |found: &Found| {
+            before.found.as_ref().is_none_or(|old| old.head.fetch != found.head.fetch)
+        };
+        let fresh = look.found.clone().filter(|found| {
+            let freshness = found.head.freshness(&self.clock.read());
+            let verdict =
+                reuse::judge(directives, &found.head.directives, freshness, &self.policy.stale);
+            is_new(found) && verdict == Verdict::Fresh
+        });
+        Again { landed: fresh.map(|found| Landed::stored(look.key.clone(), found)), look }
     }
 
-    /// The store may have got it after it was invalidated.
-    async fn withdraw_if_invalidated(&self, lead: &Lead, key: &crate::CacheKey) {
-        if self.flights.is_invalidated(lead.primary(), lead.number()) {
-            self.delete_at(key).await;
-        }
+    /// Does this request get its range from the origin, and not from the whole?
+    pub(crate) fn fetches_part(&self, request: &request::Parts, look: &LookUp) -> bool {
+        self.policy.range_fetch == RangeFetch::AsAsked
+            && look.found.is_none()
+            && request.method == Method::GET
+            && range::asks_for_one(&request.headers)
+            && !conditional::has_conditions(&request.headers)
     }
-}
-
-/// The one who asked gets all fields, also those that nobody else may have.
-fn with_own_fields(landed: Landed, own: Option<HeaderMap>) -> Landed {
-    let Some(headers) = own else { return landed };
-    let head = ResponseHead { headers, ..(*landed.head).clone() };
-    Landed { head: Arc::new(head), ..landed }
 }

@@ -2,7 +2,11 @@
 use super::Engine;
 use crate::{
     CacheKey, StoredResponse,
-    semantics::cache_status::Forward,
+    semantics::{
+        cache_status::Forward,
+        conditional,
+        range::{self, Wanted},
+    },
     stored::{Content, Kind, ResponseHead, VariantIndex},
 };
 use http::HeaderMap;
@@ -23,16 +27,46 @@ pub(crate) struct LookUp {
     /// The variants of the URI, if it has any.
     pub(crate) index: Option<Arc<VariantIndex>>,
     pub(crate) found: Option<Found>,
+    /// Parts of it that are stored, where they are not enough for the request (RFC 9111 section 3.3).
+    pub(crate) part: Option<Found>,
 }
 
 impl LookUp {
-    fn nothing(key: CacheKey) -> Self {
-        Self { key, index: None, found: None }
+    pub(crate) fn nothing(key: CacheKey) -> Self {
+        Self { key, index: None, found: None, part: None }
+    }
+
+    /// Parts answer only requests for what they have.
+    fn of(
+        key: CacheKey,
+        index: Option<Arc<VariantIndex>>,
+        found: Option<Found>,
+        request: &HeaderMap,
+    ) -> Self {
+        match found {
+            Some(part) if !part.suffices(request) => {
+                Self { key, index, found: None, part: Some(part) }
+            }
+            found => Self { key, index, found, part: None },
+        }
     }
 
     /// Why the request goes forward if nothing was found.
     pub(crate) fn miss(&self) -> Forward {
-        if self.index.is_some() { Forward::VaryMiss } else { Forward::UriMiss }
+        match (&self.part, &self.index) {
+            (Some(_), _) => Forward::Partial,
+            (None, Some(_)) => Forward::VaryMiss,
+            (None, None) => Forward::UriMiss,
+        }
+    }
+}
+
+impl Found {
+    /// RFC 9111 section 3.3: what is not complete answers only a range that it contains.
+    fn suffices(&self, request: &HeaderMap) -> bool {
+        let Some(parts) = &self.head.part else { return true };
+        conditional::if_range(request, &self.head.headers)
+            && matches!(range::wanted(request, parts.complete), Wanted::Part(part) if parts.locate(&part).is_some())
     }
 }
 
@@ -42,7 +76,7 @@ impl Engine {
         let stored = self.peek_at(primary)?;
         let index = match self.read(primary, primary, stored)? {
             Read::Response(found) => {
-                return Some(LookUp { key: primary.clone(), index: None, found: Some(found) });
+                return Some(LookUp::of(primary.clone(), None, Some(found), request));
             }
             Read::Variants(index) => index,
         };
@@ -54,7 +88,7 @@ impl Engine {
                 Some(Read::Variants(_)) | None => return None,
             }
         }
-        best.select(primary, index)
+        best.select(primary, index, request)
     }
 
     /// What is stored for this request. A store that fails has nothing.
@@ -63,7 +97,7 @@ impl Engine {
         let index = match stored.and_then(|stored| self.read(primary, primary, stored)) {
             None => return LookUp::nothing(primary.clone()),
             Some(Read::Response(found)) => {
-                return LookUp { key: primary.clone(), index: None, found: Some(found) };
+                return LookUp::of(primary.clone(), None, Some(found), request);
             }
             Some(Read::Variants(index)) => index,
         };
@@ -75,7 +109,7 @@ impl Engine {
                 Some(Read::Variants(_)) | None => best.miss(key),
             }
         }
-        best.select(primary, index).unwrap_or_else(|| LookUp::nothing(primary.clone()))
+        best.select(primary, index, request).unwrap_or_else(|| LookUp::nothing(primary.clone()))
     }
 
     /// What a stored response says, if it is the one that the key asks for and was not invalidated.
@@ -115,13 +149,18 @@ impl Best {
         self.missed.get_or_insert(key);
     }
 
-    fn select(self, primary: &CacheKey, index: Arc<VariantIndex>) -> Option<LookUp> {
+    fn select(
+        self,
+        primary: &CacheKey,
+        index: Arc<VariantIndex>,
+        request: &HeaderMap,
+    ) -> Option<LookUp> {
         match (self.found, self.missed) {
             (Some((key, found)), _) => {
                 index.touch(&key);
-                Some(LookUp { key, index: Some(index), found: Some(found) })
+                Some(LookUp::of(key, Some(index), Some(found), request))
             }
-            (None, Some(key)) => Some(LookUp { key, index: Some(index), found: None }),
+            (None, Some(key)) => Some(LookUp::of(key, Some(index), None, request)),
             // An index without a set of fields selects nothing.
             (None, None) => Some(LookUp::nothing(primary.clone())),
         }

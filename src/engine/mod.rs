@@ -5,20 +5,26 @@ mod deliver;
 mod exit;
 mod fetch;
 mod flight;
+mod head;
+mod landing;
 mod look_up;
 mod origin;
+mod pieces;
 mod pump;
 mod reception;
 pub(crate) mod request;
 mod shelf;
+mod spare;
 mod stats;
 mod unshareable;
+pub(crate) mod write_through;
 
 pub(crate) use origin::Origin;
 pub use stats::Stats;
 
 use crate::{CachePolicy, Clock, KeyPolicy, Store, store::ErasedStore};
 use flight::Flights;
+pub(crate) use spare::Spare;
 use stats::Counters;
 use std::fmt;
 use unshareable::Unshareable;
@@ -33,6 +39,7 @@ pub(crate) struct Engine {
     pub(crate) policy: CachePolicy,
     pub(crate) keys: KeyPolicy,
     pub(crate) clock: Clock,
+    pub(crate) spare: Spare,
 }
 
 impl Engine {
@@ -46,6 +53,7 @@ impl Engine {
             policy: CachePolicy::default(),
             keys: KeyPolicy::default(),
             clock: Clock::default(),
+            spare: Spare::default(),
         }
     }
 

@@ -4,25 +4,30 @@ use crate::{
     CacheKey,
     clock::Moment,
     semantics::{
+        directives::Directives,
         freshness,
         selecting::Nominated,
         storing::{self, Candidate, NotStored, SetCookie},
         targeted,
     },
-    stored::{self, ResponseHead},
+    stored::{self, Parts, ResponseHead},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use std::hash::{BuildHasher, RandomState};
 
 /// What arrived, and when it was asked for and came.
 pub(crate) struct Arrival<'a> {
+    pub(crate) request_method: &'a Method,
     pub(crate) request_headers: &'a HeaderMap,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) request_time: Moment,
-    pub(crate) response_time: Moment,
+    pub(crate) times: (Moment, Moment),
     /// The number of the fetch.
     pub(crate) fetch: u64,
+    /// The content that it is the head of, if that is stored already.
+    pub(crate) content: Option<u64>,
+    /// What it has of the representation, if not all.
+    pub(crate) part: Option<Parts>,
 }
 
 /// A response that may be stored.
@@ -34,15 +39,15 @@ pub(crate) struct Reception {
 }
 
 impl Engine {
-    /// Judges a response to a GET, or a stored one that was freshened.
+    /// Judges a response, or a stored one that was freshened.
     pub(crate) fn receive(
         &self,
         primary: &CacheKey,
         look: &LookUp,
         arrival: Arrival<'_>,
     ) -> Result<Reception, NotStored> {
-        let Arrival { request_headers, status, mut headers, request_time, response_time, fetch } =
-            arrival;
+        let Arrival { request_method, request_headers, status, mut headers, .. } = arrival;
+        let (request_time, response_time) = arrival.times;
         let selected = targeted::select(&headers, &self.policy.targets);
         let nominated = Nominated::of(&headers);
         let lifetime = freshness::lifetime(
@@ -54,7 +59,7 @@ impl Engine {
             &self.policy.lifetime,
         );
         let candidate = Candidate {
-            request_method: &Method::GET,
+            request_method,
             request_headers,
             status,
             headers: &headers,
@@ -81,7 +86,7 @@ impl Engine {
         let (own, headers) = self.divide(headers, &selected.directives);
         let (key, variant) = match nominated {
             Nominated::Fields(shape) => {
-                let generation = look.index.as_ref().map_or_else(new_generation, |i| i.generation);
+                let generation = look.index.as_ref().map_or_else(random, |index| index.generation);
                 let key = primary.variant(generation, &shape, request_headers);
                 (key, Some((generation, shape)))
             }
@@ -96,7 +101,9 @@ impl Engine {
             response_time,
             date,
             variant,
-            fetch,
+            content: arrival.content.unwrap_or_else(random),
+            part: arrival.part,
+            fetch: arrival.fetch,
         };
         Ok(Reception { key, head, own })
     }
@@ -105,19 +112,21 @@ impl Engine {
     fn divide(
         &self,
         mut headers: HeaderMap,
-        directives: &crate::semantics::directives::Directives,
+        directives: &Directives,
     ) -> (Option<HeaderMap>, HeaderMap) {
         let cookies = self.policy.storing.set_cookie;
         let withholds = directives.withheld_fields().any(|name| headers.contains_key(name))
             || (cookies == SetCookie::Strip && headers.contains_key(header::SET_COOKIE));
-        let own = withholds.then(|| {
-            let mut own = headers.clone();
-            storing::remove_unstorable(&mut own, &Default::default(), SetCookie::Store);
-            own
-        });
+        let own = withholds.then(|| end_to_end(headers.clone()));
         storing::remove_unstorable(&mut headers, directives, cookies);
         (own, stored::compact(&headers))
     }
+}
+
+/// What the one who asked gets: all but what belongs to the connection.
+pub(crate) fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
+    storing::remove_unstorable(&mut headers, &Directives::default(), SetCookie::Store);
+    headers
 }
 
 fn size(headers: &HeaderMap) -> usize {
@@ -127,7 +136,7 @@ fn size(headers: &HeaderMap) -> usize {
         .fold(0, usize::saturating_add)
 }
 
-/// Never the same twice, so that variants of an index that was removed stay out of reach.
-fn new_generation() -> u64 {
+/// Never the same twice: variants of an index that was removed stay out of reach, and a head finds only its own content.
+fn random() -> u64 {
     RandomState::new().hash_one(0_u8)
 }

@@ -20,22 +20,19 @@ use super::{
     deliver::{Delivery, deliver},
     fetch::{self, Fetch, Fetched, FromOrigin},
     flight::{Fit, Landed, Landing, Lead, Seat, Supply},
+    head::forward_head,
     look_up::{Found, LookUp},
 };
 use crate::{
-    CacheBody, CacheStatus, StoredHead,
-    clock::Moment,
-    key,
+    CacheBody, CacheStatus,
     semantics::{
         cache_status::{Detail, Forward},
         freshness::Freshness,
-        invalidation,
         reuse::{self, Verdict},
-        storing, validation,
+        validation,
     },
-    stored::Kind,
 };
-use http::{HeaderMap, Method, Request, Response, StatusCode, header, response};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use std::{future::pending, panic::resume_unwind, sync::Arc};
 use tokio::{
     sync::oneshot,
@@ -43,7 +40,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-type Answer<O, Q> = Result<Response<CacheBody<<O as Origin<Q>>::Body>>, <O as Origin<Q>>::Error>;
+pub(super) type Answer<O, Q> =
+    Result<Response<CacheBody<<O as Origin<Q>>::Body>>, <O as Origin<Q>>::Error>;
 
 /// A request that takes part.
 pub(crate) async fn respond<O, Q>(
@@ -83,30 +81,6 @@ where
     ask(engine, origin, asked, body, look, reason).await
 }
 
-/// A request that may make stored responses invalid (RFC 9111 section 4.4).
-pub(crate) async fn respond_to_unsafe<O, Q>(
-    engine: Arc<Engine>,
-    origin: O,
-    request: Request<Q>,
-) -> Answer<O, Q>
-where
-    O: Origin<Q>,
-{
-    let (head, body) = request.into_parts();
-    let method = head.method.clone();
-    let target = engine.keys.key(&head).ok().map(|keyed| keyed.key);
-    let uri = engine.keys.target_uri(&head);
-    let response = origin.send(Request::from_parts(head, body)).await?;
-    if invalidation::invalidates(&method, response.status()) {
-        let named = uri.map(|uri| key::named_keys(&engine.keys, &uri, response.headers()));
-        for key in target.into_iter().chain(named.into_iter().flatten()) {
-            engine.invalidate(&key).await;
-        }
-    }
-    let status = CacheStatus::forwarded(Forward::Method);
-    Ok(engine.exit(response.map(CacheBody::forwarded), status))
-}
-
 /// The inner service has to be asked, by this request or by another one.
 async fn ask<O, Q>(
     engine: Arc<Engine>,
@@ -121,6 +95,16 @@ where
     Q: Send + 'static,
 {
     let status = CacheStatus::forwarded(reason);
+    if engine.fetches_part(&asked.head, &look) {
+        // Others want other parts.
+        return match engine.flights.alone(&asked.primary, engine.policy.limits.max_fetches) {
+            Some(lead) => lead_fetch(engine, origin, asked, body, look, lead, status).await,
+            None => {
+                let status = status.detail_of(Detail::FetchLimit);
+                forward(&engine, origin, asked, body, status).await
+            }
+        };
+    }
     if !engine.policy.collapse || engine.unshareable.remembers(&look.key) {
         return ask_alone(engine, origin, asked, body, look, status).await;
     }
@@ -215,7 +199,7 @@ where
 }
 
 /// What the fetch brings. A panic of the inner service goes on in the request that asked.
-async fn receive<T, E>(
+pub(super) async fn receive<T, E>(
     task: JoinHandle<()>,
     answer: oneshot::Receiver<Result<T, E>>,
 ) -> Result<T, E> {
@@ -242,30 +226,6 @@ where
 {
     let response = origin.send(Request::from_parts(asked.head, body)).await?;
     Ok(engine.exit(response.map(CacheBody::forwarded), status))
-}
-
-/// A HEAD that no stored response could answer; what it says of the stored GET is heeded (RFC 9111 section 4.3.5).
-async fn forward_head<O, Q>(
-    engine: &Engine,
-    origin: O,
-    asked: Asked,
-    body: Q,
-    look: LookUp,
-    reason: Forward,
-) -> Answer<O, Q>
-where
-    O: Origin<Q>,
-{
-    let request = asked.head.headers.clone();
-    let request_time = engine.clock.read();
-    let response = origin.send(Request::from_parts(asked.head, body)).await?;
-    let (parts, body) = response.into_parts();
-    if let Some(found) = &look.found {
-        let times = (request_time, engine.clock.read());
-        engine.heed_head(&asked.primary, &look, found, &request, &parts, times).await;
-    }
-    let response = Response::from_parts(parts, body);
-    Ok(engine.exit(response.map(CacheBody::forwarded), CacheStatus::forwarded(reason)))
 }
 
 /// What came of looking for a seat.
@@ -380,7 +340,7 @@ impl Engine {
         Some((landed, supply))
     }
 
-    fn conclude<B>(
+    pub(super) fn conclude<B>(
         &self,
         asked: &Asked,
         fetched: Fetched<B>,
@@ -390,6 +350,11 @@ impl Engine {
             Fetched::Landed { landed, supply, origin } => {
                 self.share(asked, landed, supply, origin, status)
             }
+            Fetched::Part { response } => {
+                let status = CacheStatus { stored: true, ..status };
+                self.exit(response.map(CacheBody::stored), status)
+            }
+            Fetched::Nothing { status, detail } => self.refuse(status, detail),
             Fetched::Private { response, reason } => {
                 if response.status() == StatusCode::NOT_MODIFIED
                     && !asks_for_304(&asked.head.headers)
@@ -434,60 +399,6 @@ impl Engine {
             ..status
         };
         self.exit(response, status)
-    }
-
-    /// Removes all that is stored under a key, and keeps what is on its way from being stored.
-    pub(crate) async fn invalidate(&self, key: &crate::CacheKey) {
-        let number = self.flights.invalidate(key);
-        if self.delete_at(key).await {
-            self.flights.deleted(key, number);
-        }
-    }
-
-    /// RFC 9111 section 4.3.5.
-    async fn heed_head(
-        &self,
-        primary: &crate::CacheKey,
-        look: &LookUp,
-        found: &Found,
-        request: &HeaderMap,
-        response: &response::Parts,
-        (request_time, response_time): (Moment, Moment),
-    ) {
-        let update = &response.headers;
-        let is_gone = matches!(response.status, StatusCode::NOT_FOUND | StatusCode::GONE);
-        if response.status != found.head.status {
-            if is_gone || response.status.is_success() {
-                self.delete_at(&look.key).await;
-            }
-            return;
-        }
-        let same_length = match (storing::content_length(update), found.content.len()) {
-            (Ok(Some(declared)), Some(stored)) => declared == stored,
-            (Ok(None), _) | (Ok(_), None) => true,
-            (Err(()), _) => false,
-        };
-        if !same_length || !validation::identifies(&found.head.headers, update) {
-            self.delete_at(&look.key).await;
-            return;
-        }
-        let mut headers = found.head.headers.clone();
-        validation::freshen(&mut headers, update);
-        let arrival = super::reception::Arrival {
-            request_headers: request,
-            status: found.head.status,
-            headers,
-            request_time,
-            response_time,
-            fetch: found.head.fetch,
-        };
-        match self.receive(primary, look, arrival) {
-            Ok(received) if received.key == look.key => {
-                let kind = Kind::Response(Arc::new(received.head));
-                self.freshen_at(&look.key, StoredHead { key: received.key, kind }).await;
-            }
-            _ => drop(self.delete_at(&look.key).await),
-        }
     }
 }
 

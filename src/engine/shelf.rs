@@ -2,7 +2,7 @@
 use super::Engine;
 use crate::{
     CacheKey, StoreError, StoredHead, StoredResponse,
-    stored::{Content, Kind, Shape, VariantIndex},
+    stored::{Content, Kind, ResponseHead, VariantIndex},
 };
 use bytes::Bytes;
 use futures_util::{
@@ -100,13 +100,13 @@ impl Engine {
         &self,
         primary: &CacheKey,
         key: &CacheKey,
-        generation: u64,
-        shape: &Shape,
+        head: &ResponseHead,
     ) {
+        let Some((generation, shape)) = &head.variant else { return };
         let _turn = self.indexing.lock(primary).await;
         let known = match self.get_at(primary).await.map(|stored| stored.head.kind) {
             // Made anew by somebody else since: ours belongs to variants that are gone.
-            Some(Kind::Variants(index)) if index.generation != generation => {
+            Some(Kind::Variants(index)) if index.generation != *generation => {
                 self.delete_at(key).await;
                 return;
             }
@@ -116,7 +116,7 @@ impl Engine {
         let limit = self.policy.limits.max_variants;
         let (index, gone) = match &known {
             Some(index) => index.added(shape, key, limit),
-            None => VariantIndex::new(generation).added(shape, key, limit),
+            None => VariantIndex::new(*generation).added(shape, key, limit),
         };
         let head = StoredHead::variants(primary.clone(), index);
         let marker = StoredResponse { head, content: Content::from(Bytes::new()) };

@@ -60,6 +60,8 @@ pub enum Detail {
     FetchLimit,
     /// The request has content, an upgrade, or asks for a protocol that is not cached.
     NotCacheable,
+    /// The origin's answer fits nothing that it was asked.
+    Contradiction,
     /// `only-if-cached`, and nothing usable is stored.
     OnlyIfCached,
 }
@@ -77,6 +79,7 @@ impl Detail {
             Self::TooLong => "too-long",
             Self::FetchLimit => "fetch-limit",
             Self::NotCacheable => "not-cacheable",
+            Self::Contradiction => "contradiction",
             Self::OnlyIfCached => "only-if-cached",
         }
     }

@@ -35,6 +35,18 @@ pub(crate) fn evaluate(request: &HeaderMap, stored: &HeaderMap) -> Precondition 
     Precondition::Met
 }
 
+/// Does the request have preconditions of its own?
+pub(crate) fn has_conditions(request: &HeaderMap) -> bool {
+    [
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_UNMODIFIED_SINCE,
+    ]
+    .iter()
+    .any(|name| request.contains_key(name))
+}
+
 /// RFC 9110 section 13.1.5: is the range that was asked for still a range of this response? A date is a strong
 /// validator only where it is the exact one that was sent, at least a second before the `Date` (section 8.8.2.2).
 pub(crate) fn if_range(request: &HeaderMap, stored: &HeaderMap) -> bool {

@@ -21,6 +21,15 @@ pub(crate) fn named_uris(target: &Uri, response: &HeaderMap) -> Vec<Uri> {
         .collect()
 }
 
+/// RFC 9110 section 9.3.3: is the content of this answer to a POST what a GET of the target would give?
+pub(crate) fn is_content_of(target: &Uri, response: &HeaderMap) -> bool {
+    let mut lines = response.get_all(header::CONTENT_LOCATION).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    line.to_str().ok().and_then(|reference| resolve(target, reference)).is_some_and(|uri| {
+        uri.path_and_query().map(|p| p.as_str()) == target.path_and_query().map(|p| p.as_str())
+    })
+}
+
 /// RFC 3986 section 5.2, as far as it stays within the origin of `base` (absolute, with authority).
 pub(crate) fn resolve(base: &Uri, reference: &str) -> Option<Uri> {
     let reference = reference.split('#').next().unwrap_or_default();

@@ -13,6 +13,8 @@ pub(crate) struct StoringRules {
     pub(crate) set_cookie: SetCookie,
     /// Section 5.2.2.5 for requests: a client may keep its answer out of the cache.
     pub(crate) honor_request_no_store: bool,
+    /// RFC 9110 section 9.3.3: the answer to a POST may be that to a later GET.
+    pub(crate) store_post: bool,
 }
 
 /// What becomes of a response with `Set-Cookie` (RFC 9111 section 7.3).
@@ -109,7 +111,11 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
     let forbid = |condition: bool, reason| if condition { Err(reason) } else { Ok(()) };
     let meant_for_many = c.directives.public || c.directives.s_maxage.is_some();
 
-    forbid(*c.request_method != Method::GET, NotStored::Method)?;
+    // RFC 9110 section 9.3.3; that its Content-Location is the target was looked at before.
+    let is_post = rules.store_post
+        && *c.request_method == Method::POST
+        && c.lifetime.source == Source::Explicit;
+    forbid(*c.request_method != Method::GET && !is_post, NotStored::Method)?;
     forbid(!is_storable_alone(c.status), NotStored::Status)?;
     let understood = c.directives.must_understand && understands(c.status);
     forbid(c.directives.must_understand && !understood, NotStored::NotUnderstood)?;
@@ -302,7 +308,7 @@ mod tests {
                 lifetime: Lifetime { length: Duration::ZERO, source },
                 nominated: &Nominated::of(&response),
             },
-            &StoringRules { set_cookie, honor_request_no_store: false },
+            &StoringRules { set_cookie, honor_request_no_store: false, store_post: false },
         )
     }
 

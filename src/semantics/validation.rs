@@ -44,8 +44,10 @@ pub(crate) fn identifies(stored: &HeaderMap, update: &HeaderMap) -> bool {
 
 /// Section 3.2: the fields of the update replace those of the stored response; all lines of a field are kept.
 pub(crate) fn freshen(stored: &mut HeaderMap, update: &HeaderMap) {
-    // The age of the old response says nothing of the new one.
+    // Age and date of the old response say nothing of the new one: without a Date it was made when it was received
+    // (RFC 9110 section 6.6.1).
     stored.remove(header::AGE);
+    stored.remove(header::DATE);
     let listed: Vec<&[u8]> = fields::list(update, &header::CONNECTION).collect();
     for name in update.keys() {
         let is_listed = listed.iter().any(|l| l.eq_ignore_ascii_case(name.as_str().as_bytes()));
@@ -62,6 +64,16 @@ pub(crate) fn freshen(stored: &mut HeaderMap, update: &HeaderMap) {
 /// They describe the content that is stored, which a 304 does not have (section 3.2).
 const NOT_UPDATED: [HeaderName; 3] =
     [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_RANGE];
+
+/// The entity tag, if it is a strong one.
+pub(crate) fn strong_tag(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(header::ETAG).filter(|tag| !is_weak(tag))
+}
+
+/// Section 3.4: parts may be combined only under the same strong validator.
+pub(crate) fn is_same_strong(a: &HeaderMap, b: &HeaderMap) -> bool {
+    matches!((strong_tag(a), strong_tag(b)), (Some(a), Some(b)) if a == b)
+}
 
 /// RFC 9110 section 8.8.3.
 pub(crate) fn is_weak(tag: &HeaderValue) -> bool {

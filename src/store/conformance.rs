@@ -13,7 +13,7 @@ use crate::{
     CacheKey, Content, StoredHead, StoredResponse,
     clock::Moment,
     semantics::directives::Directives,
-    stored::{ResponseHead, VariantIndex, rope},
+    stored::{Kind, Parts, ResponseHead, VariantIndex, rope},
 };
 use bytes::Bytes;
 use futures_util::future::{join, poll_immediate};
@@ -39,6 +39,7 @@ pub async fn check<S: Store>(mut make: impl AsyncFnMut() -> S) {
     content_that_breaks_off_leaves_what_was_there(&make().await).await;
     a_put_that_is_dropped_leaves_what_was_there(&make().await).await;
     freshen_replaces_the_head_only(&make().await).await;
+    freshen_leaves_other_content_alone(&make().await).await;
     delete_deletes(&make().await).await;
     keys_do_not_mix(&make().await).await;
     puts_at_once_leave_one_of_them(&make().await).await;
@@ -159,6 +160,16 @@ async fn freshen_replaces_the_head_only(store: &impl Store) {
     expect(store, "a", 2, &bytes(70_000, 1)).await;
 }
 
+async fn freshen_leaves_other_content_alone(store: &impl Store) {
+    put(store, "a", 1, bytes(10, 1)).await;
+    let Kind::Response(other) = head("a", 2).kind else { return };
+    let other = ResponseHead { content: CONTENT ^ 1, ..(*other).clone() };
+    let other = StoredHead::response(key("a"), other);
+    let freshened = store.freshen(&key("a"), other).await.expect("freshen must not fail");
+    assert!(!freshened, "freshen says that what is there is another response");
+    expect(store, "a", 1, &bytes(10, 1)).await;
+}
+
 async fn delete_deletes(store: &impl Store) {
     put(store, "a", 1, bytes(70_000, 1)).await;
     put(store, "b", 1, bytes(10, 1)).await;
@@ -224,10 +235,15 @@ fn head(name: &str, version: u8) -> StoredHead {
             response_time: Moment { wall: time, monotonic: None },
             date: time,
             variant: Some((u64::MAX, vec![header::ACCEPT, header::ACCEPT_LANGUAGE])),
+            content: CONTENT,
+            part: Parts::new(3..9, 11),
             fetch: 0,
         },
     )
 }
+
+/// Heads with the same number belong to one content.
+const CONTENT: u64 = 1 << 63 | 7;
 
 fn bytes(size: usize, version: u8) -> Bytes {
     (0..size).map(|n| (n % 251) as u8 ^ version).collect()

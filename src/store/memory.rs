@@ -86,8 +86,10 @@ impl Store for MemoryStore {
 
     async fn freshen(&self, key: &CacheKey, head: StoredHead) -> Result<bool, StoreError> {
         let result = self.cache.entry_by_ref(key).and_compute_with(|found| match found {
-            Some(entry) => Op::Put(StoredResponse { head, content: entry.into_value().content }),
-            None => Op::Nop,
+            Some(entry) if head.is_update_of(&entry.value().head) => {
+                Op::Put(StoredResponse { head, content: entry.into_value().content })
+            }
+            Some(_) | None => Op::Nop,
         });
         Ok(matches!(result, moka::ops::compute::CompResult::ReplacedWith(_)))
     }

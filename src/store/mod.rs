@@ -44,7 +44,9 @@ use std::{future::Future, sync::Arc};
 ///     }
 ///
 ///     async fn freshen(&self, key: &CacheKey, head: StoredHead) -> Result<bool, StoreError> {
-///         Ok(self.0.lock().unwrap().get_mut(key).map(|stored| stored.head = head).is_some())
+///         let mut map = self.0.lock().unwrap();
+///         let stored = map.get_mut(key).filter(|stored| head.is_update_of(&stored.head));
+///         Ok(stored.map(|stored| stored.head = head).is_some())
 ///     }
 ///
 ///     async fn delete(&self, key: &CacheKey) -> Result<(), StoreError> {
@@ -78,7 +80,8 @@ pub trait Store: Send + Sync + 'static {
         response: StoredResponse,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Replaces the head and keeps the content (RFC 9111 section 4.3.4). `false` if nothing is there.
+    /// Replaces the head and keeps the content (RFC 9111 section 4.3.4), as one step. `false` if nothing is there, or a response whose head this
+    /// is no [update of](StoredHead::is_update_of): one that came in between has other content.
     fn freshen(
         &self,
         key: &CacheKey,

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use std::{
+    collections::VecDeque,
     fmt,
     ops::Range,
     pin::Pin,
@@ -196,12 +197,19 @@ enum Reading {
         body: UnsyncBoxBody<Bytes, BoxError>,
         left: u64,
     },
+    /// One after the other.
+    Chain(VecDeque<ContentBody>),
     Failed,
 }
 
 impl ContentBody {
     pub(crate) fn arriving(reader: Reader) -> Self {
         Self { reading: Reading::Arriving(reader), trailers: None }
+    }
+
+    /// One body behind the other, without trailers.
+    pub(crate) fn chain(bodies: Vec<Self>) -> Self {
+        Self { reading: Reading::Chain(bodies.into()), trailers: None }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
@@ -238,6 +246,20 @@ impl ContentBody {
                     None if *left > 0 => Some(Err(ContentError(Cut::Store))),
                     None => None,
                 },
+                Reading::Chain(bodies) => {
+                    let Some(body) = bodies.front_mut() else { return Poll::Ready(None) };
+                    match ready!(body.poll_next(cx)) {
+                        Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
+                        Some(Err(error)) => {
+                            bodies.clear();
+                            return Poll::Ready(Some(Err(error)));
+                        }
+                        None => {
+                            bodies.pop_front();
+                            continue;
+                        }
+                    }
+                }
                 Reading::Failed => Some(Err(ContentError(Cut::Store))),
             };
             return match end {
@@ -279,6 +301,10 @@ impl Body for ContentBody {
             Reading::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Reading::Arriving(reader) => reader.size_hint(),
             Reading::Elsewhere { left, .. } => SizeHint::with_exact(*left),
+            Reading::Chain(bodies) => {
+                let sizes = bodies.iter().map(|body| body.size_hint().exact());
+                sizes.sum::<Option<u64>>().map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
             Reading::Failed => SizeHint::default(),
         }
     }

@@ -1,5 +1,5 @@
 //! The head of a stored response: parsed once, shared by all who use it.
-use super::{RecordError, Shape, VariantIndex, record};
+use super::{Parts, RecordError, Shape, VariantIndex, record};
 use crate::{
     CacheKey,
     clock::Moment,
@@ -43,6 +43,10 @@ pub(crate) struct ResponseHead {
     pub(crate) date: SystemTime,
     /// The nominated fields and the generation of the variants it belongs to; `None` without `Vary`.
     pub(crate) variant: Option<(u64, Shape)>,
+    /// Drawn at random for each content that is stored: a head goes only with its own content.
+    pub(crate) content: u64,
+    /// What the content has of the representation; `None` if it is all of it (RFC 9111 section 3.3).
+    pub(crate) part: Option<Parts>,
     /// The fetch that brought it, for the order of fetches and invalidations; zero if this process did not fetch it.
     pub(crate) fetch: u64,
 }
@@ -68,6 +72,8 @@ impl PartialEq for ResponseHead {
             && self.response_time.wall == other.response_time.wall
             && self.date == other.date
             && self.variant == other.variant
+            && self.content == other.content
+            && self.part == other.part
     }
 }
 
@@ -83,6 +89,15 @@ impl StoredHead {
     /// The key it was stored under.
     pub fn key(&self) -> &CacheKey {
         &self.key
+    }
+
+    /// Does this head, made by a validation, belong to the content that lies under this stored one? Only then may it take its place; see
+    /// [`Store::freshen`](crate::Store::freshen).
+    pub fn is_update_of(&self, stored: &Self) -> bool {
+        match (&self.kind, &stored.kind) {
+            (Kind::Response(new), Kind::Response(old)) => new.content == old.content,
+            _ => false,
+        }
     }
 
     /// The memory it takes, in bytes, near enough to bound a store by.

@@ -1,6 +1,7 @@
 //! What a store keeps: a head, and content that can be read many times.
 mod content;
 mod head;
+mod parts;
 mod record;
 pub(crate) mod rope;
 mod variants;
@@ -8,6 +9,7 @@ mod variants;
 pub use content::{Content, ContentBody};
 pub use head::StoredHead;
 pub(crate) use head::{Kind, ResponseHead, compact};
+pub(crate) use parts::{Parts, Piece, Whose};
 pub use record::RecordError;
 pub(crate) use variants::{Shape, VariantIndex};
 

@@ -1,5 +1,5 @@
 //! The record format of stored heads: a version byte, then parts with their lengths. Whatever is wrong with a record is an error.
-use super::{Kind, ResponseHead, Shape, StoredHead, VariantIndex};
+use super::{Kind, Parts, ResponseHead, Shape, StoredHead, VariantIndex};
 use crate::{
     CacheKey,
     clock::Moment,
@@ -83,6 +83,19 @@ fn put_response(out: &mut Vec<u8>, head: &ResponseHead) {
             put_names(out, shape);
         }
     }
+    out.put_u64(head.content);
+    match &head.part {
+        None => out.put_u8(0),
+        Some(parts) => {
+            out.put_u8(1);
+            out.put_u64(parts.complete);
+            put_count(out, parts.ranges().len());
+            for range in parts.ranges() {
+                out.put_u64(range.start);
+                out.put_u64(range.end);
+            }
+        }
+    }
 }
 
 fn get_response(input: &mut Bytes) -> Result<ResponseHead, RecordError> {
@@ -109,8 +122,20 @@ fn get_response(input: &mut Bytes) -> Result<ResponseHead, RecordError> {
             1 => Some((get_u64(input)?, get_names(input)?)),
             _ => return Err(DAMAGED),
         },
+        content: get_u64(input)?,
+        part: match get_u8(input)? {
+            0 => None,
+            1 => Some(get_parts(input)?),
+            _ => return Err(DAMAGED),
+        },
         fetch: 0,
     })
+}
+
+fn get_parts(input: &mut Bytes) -> Result<Parts, RecordError> {
+    let complete = get_u64(input)?;
+    let ranges = get_list(input, |input| Ok(get_u64(input)?..get_u64(input)?))?;
+    Parts::from_ranges(ranges, complete).ok_or(DAMAGED)
 }
 
 fn put_directives(out: &mut Vec<u8>, d: &Directives) {
@@ -272,6 +297,8 @@ mod tests {
                 response_time: Moment { wall: at(time), monotonic: None },
                 date: at(time / 2),
                 variant,
+                content: u64::from(age) << 7,
+                part: Parts::new(0..u64::from(age), u64::from(lifetime)),
                 fetch: 0,
             })
         }

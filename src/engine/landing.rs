@@ -1,0 +1,418 @@
+//! How a fetch ends: what becomes of an answer, for those who wait and for the store.
+use super::{
+    Engine,
+    fetch::{Fetched, FromOrigin, Reply, Sent},
+    flight::{Landed, Lead, Source},
+    look_up::{Found, LookUp},
+    pump::pump,
+    reception::{Arrival, Reception, end_to_end},
+};
+use crate::{
+    BoxError, CacheKey, DoNotStore, StoredHead, StoredResponse,
+    semantics::{
+        cache_status::Detail,
+        storing::{self, NotStored},
+        validation,
+    },
+    stored::{Content, Kind, Parts, ResponseHead, rope},
+};
+use bytes::Bytes;
+use futures_util::future::join;
+use http::{HeaderMap, Response, StatusCode, request, response};
+use http_body::Body;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A fetch under way: the seat that it holds, what it started from, and who asked. Each of its ends consumes it.
+pub(crate) struct Course<B, E> {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) lead: Lead,
+    pub(crate) look: LookUp,
+    /// `None` once the one who asked has got something.
+    pub(crate) reply: Option<Reply<B, E>>,
+}
+
+impl<B, E> Course<B, E> {
+    /// Everybody gets this.
+    pub(crate) fn land(&mut self, landed: Landed, origin: FromOrigin) {
+        self.lead.land(&landed);
+        self.answer(landed, origin);
+    }
+
+    /// What is stale answers, since the origin fails.
+    pub(crate) fn land_stale(mut self, stale: Found, status: Option<StatusCode>) {
+        let landed = Landed { on_error: true, ..Landed::stored(self.look.key.clone(), stale) };
+        self.land(landed, FromOrigin { status, ..FromOrigin::default() });
+    }
+
+    /// What is stale answers those who wait now; the exchange goes on.
+    pub(crate) fn tide_over(&mut self, stale: Found) {
+        let landed = Landed { on_error: true, ..Landed::stored(self.look.key.clone(), stale) };
+        self.lead.tide_over(&landed);
+        self.answer(landed, FromOrigin::default());
+    }
+
+    /// The origin has spoken of something else than it was asked about, and cannot be asked again: what is stored answers this once, unless it may not
+    /// without being validated (RFC 9111 section 5.2.2.2).
+    pub(crate) fn land_unvalidated(self) {
+        match self.look.found.clone() {
+            Some(found) if !found.head.directives.forbid_stale() => self.land_stale(found, None),
+            _ => self.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction),
+        }
+    }
+
+    /// The error of the inner service goes to the one who asked; those who followed find another seat.
+    pub(crate) fn fail(self, error: E) {
+        if let Some(reply) = self.reply {
+            _ = reply.send(Err(error));
+        }
+    }
+
+    /// There is nothing to send.
+    pub(crate) fn refuse(self, status: StatusCode, detail: Detail) {
+        if let Some(reply) = self.reply {
+            _ = reply.send(Ok(Fetched::Nothing { status, detail }));
+        }
+    }
+
+    /// As if nothing were stored.
+    pub(crate) fn without_stored(self) -> Self {
+        let look = LookUp { found: None, part: None, ..self.look };
+        Self { look, ..self }
+    }
+
+    fn answer(&mut self, landed: Landed, origin: FromOrigin) {
+        if let Some(reply) = self.reply.take()
+            && let Some(supply) = landed.open()
+        {
+            _ = reply.send(Ok(Fetched::Landed { landed, supply, origin }));
+        }
+    }
+
+    fn arrival<'a>(
+        &self,
+        request: &'a request::Parts,
+        status: StatusCode,
+        headers: HeaderMap,
+        sent: &Sent<impl Sized>,
+    ) -> Arrival<'a> {
+        Arrival {
+            request_method: &http::Method::GET,
+            request_headers: &request.headers,
+            status,
+            headers,
+            times: sent.times,
+            fetch: self.lead.number(),
+            content: None,
+            part: None,
+        }
+    }
+
+    /// RFC 9111 section 4.3.4: the stored response with its new fields goes to all, and to its place.
+    pub(crate) async fn freshen(mut self, request: &request::Parts, stale: Found, sent: Sent<B>) {
+        let mut headers = stale.head.headers.clone();
+        validation::freshen(&mut headers, &sent.parts.headers);
+        let arrival = Arrival {
+            content: Some(stale.head.content),
+            part: stale.head.part.clone(),
+            ..self.arrival(request, stale.head.status, headers.clone(), &sent)
+        };
+        let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
+        let status = Some(sent.parts.status);
+        let Ok(Reception { key, head, own }) = received else {
+            // It may not be stored any longer: it answers the one who asked.
+            self.engine.delete_at(&self.look.key).await;
+            let head = ResponseHead { headers: end_to_end(headers), ..(*stale.head).clone() };
+            let found = Found { head: Arc::new(head), content: stale.content };
+            let landed = Landed::stored(self.look.key.clone(), found);
+            self.answer(landed, FromOrigin { status, ..FromOrigin::default() });
+            return self.lead.release();
+        };
+        let head = Arc::new(head);
+        let found = Found { head: Arc::clone(&head), content: stale.content.clone() };
+        let landed = Landed::stored(key.clone(), found);
+        self.lead.land(&landed);
+        let origin = FromOrigin { status, stored: true, extensions: sent.parts.extensions };
+        self.answer(with_own_fields(landed, own), origin);
+        if !self.lead.may_store() {
+            return;
+        }
+        let engine = &self.engine;
+        let stored_head = StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
+        if key == self.look.key {
+            if engine.freshen_at(&key, stored_head).await {
+                engine.counters.stored();
+            }
+        } else {
+            // It has moved by a new Vary.
+            engine.delete_at(&self.look.key).await;
+            let response = StoredResponse { head: stored_head, content: stale.content };
+            self.keep(&key, &head, response, async {}).await;
+        }
+        self.withdraw_if_invalidated(&key).await;
+    }
+
+    /// The response goes to the one who asked. Nobody waits for the next one in vain.
+    async fn decline(mut self, reason: NotStored, parts: response::Parts, body: B) {
+        self.engine.unshareable.remember(&self.look.key, self.engine.policy.limits.unshareable_for);
+        self.lead.release();
+        // RFC 9111 section 4.3.3: a full response tells that what was stored is not what is there now.
+        let is_gone = matches!(parts.status, StatusCode::NOT_FOUND | StatusCode::GONE);
+        let is_replaced = parts.status.is_success() || parts.status.is_redirection() || is_gone;
+        if let Some(reply) = self.reply.take() {
+            let response = Response::from_parts(parts, body);
+            _ = reply.send(Ok(Fetched::Private { response, reason }));
+        }
+        if is_replaced && self.look.found.is_some() {
+            self.engine.delete_at(&self.look.key).await;
+        }
+    }
+}
+
+impl<B, E> Course<B, E>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    pub(crate) async fn store_or_decline(self, request: &request::Parts, sent: Sent<B>) {
+        let arrival = self.arrival(request, sent.parts.status, sent.parts.headers.clone(), &sent);
+        let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
+        self.store_received(received, sent).await;
+    }
+
+    pub(crate) async fn store_received(
+        self,
+        received: Result<Reception, NotStored>,
+        sent: Sent<B>,
+    ) {
+        let framed = received.and_then(|received| {
+            let declared = self.framed(&sent)?;
+            Ok((received, declared))
+        });
+        let Sent { parts, body, .. } = sent;
+        match framed {
+            Ok((received, declared)) => {
+                let origin = origin_of(parts);
+                self.store(received, declared, origin, body).await;
+            }
+            Err(reason) => self.decline(reason, parts, body).await,
+        }
+    }
+
+    /// RFC 9111 section 3: the response goes to all while it arrives, and the store is one more reader of it.
+    pub(crate) async fn store<C>(
+        mut self,
+        received: Reception,
+        declared: Option<u64>,
+        origin: FromOrigin,
+        body: C,
+    ) where
+        C: Body<Data = Bytes>,
+    {
+        let Reception { key, head, own } = received;
+        let head = Arc::new(head);
+        self.engine.unshareable.forget(&key);
+        let (writer, rope) = rope::channel(self.engine.policy.limits.window, declared);
+        let Some(first) = rope.store_reader() else { return };
+        let landed = Landed {
+            key: key.clone(),
+            head: Arc::clone(&head),
+            source: Source::Arriving(rope.clone()),
+            on_error: false,
+        };
+        self.lead.land(&landed);
+        self.answer(with_own_fields(landed, own), origin);
+
+        let stored_head = StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
+        let response =
+            StoredResponse { head: stored_head, content: Content::arriving(rope.clone(), first) };
+        let (arrived, has_arrived) = oneshot::channel::<()>();
+        let pumping = async {
+            pump(body, writer, &rope, &self.lead, &self.engine.policy.limits).await;
+            drop(arrived);
+        };
+        let putting = async {
+            let kept = self.keep(&key, &head, response, async { _ = has_arrived.await }).await;
+            let is_wanted = kept && rope.has_left_behind();
+            let stored = if is_wanted { self.engine.get_at(&key).await } else { None };
+            let stored = stored.filter(|stored| {
+                matches!(&stored.head.kind, Kind::Response(h) if h.content == head.content)
+            });
+            rope.settle(stored.map(|stored| stored.content));
+        };
+        join(pumping, putting).await;
+        self.withdraw_if_invalidated(&key).await;
+    }
+
+    /// RFC 9111 section 3.3: the part goes to the one who asked, and to the parts that are stored already.
+    pub(crate) async fn store_part(
+        mut self,
+        request: &request::Parts,
+        range: std::ops::Range<u64>,
+        complete: u64,
+        sent: Sent<B>,
+    ) {
+        let size = range.end.saturating_sub(range.start);
+        let framed = self.framed(&sent).and_then(|declared| {
+            // Less than was announced is a part as well, as long as its end is known.
+            let size = declared.unwrap_or(size).min(size);
+            let part = Parts::new(range.start..range.start.saturating_add(size), complete);
+            match (part, declared) {
+                (Some(part), None) => Ok((part, size)),
+                (Some(part), Some(declared)) if declared == size => Ok((part, size)),
+                _ => Err(NotStored::Framing),
+            }
+        });
+        let received = framed.and_then(|(part, size)| {
+            let mut headers = sent.parts.headers.clone();
+            headers.remove(http::header::CONTENT_RANGE);
+            headers.remove(http::header::CONTENT_LENGTH);
+            let arrival = Arrival {
+                part: Some(part),
+                ..self.arrival(request, StatusCode::OK, headers, &sent)
+            };
+            Ok((self.engine.receive(self.lead.primary(), &self.look, arrival)?, size))
+        });
+        let Sent { parts, body, .. } = sent;
+        let (Reception { key, head, .. }, size) = match received {
+            Ok(received) => received,
+            Err(reason) => return self.decline(reason, parts, body).await,
+        };
+        let (writer, rope) = rope::channel(self.engine.policy.limits.window, Some(size));
+        let (Some(first), Some(reader)) = (rope.store_reader(), rope.whole()) else { return };
+        if let Some(reply) = self.reply.take() {
+            let body = crate::ContentBody::arriving(reader);
+            let mut parts = parts;
+            parts.headers = end_to_end(parts.headers);
+            let response = Response::from_parts(parts, body);
+            _ = reply.send(Ok(Fetched::Part { response }));
+        } else {
+            drop(reader);
+        }
+        let content = Content::arriving(rope.clone(), first);
+        let pumping = pump(body, writer, &rope, &self.lead, &self.engine.policy.limits);
+        let putting = async {
+            let (head, content) = combine(self.look.part.as_ref(), head, content).await?;
+            let head = Arc::new(head);
+            let stored_head =
+                StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
+            let response = StoredResponse { head: stored_head, content };
+            self.keep(&key, &head, response, async {}).await.then_some(())
+        };
+        join(pumping, putting).await;
+        self.withdraw_if_invalidated(&key).await;
+    }
+
+    /// RFC 9111 section 3.4: what was missing has come, and makes a complete response of the parts.
+    pub(crate) async fn complete(
+        self,
+        request: &request::Parts,
+        part: Found,
+        gap: std::ops::Range<u64>,
+        sent: Sent<B>,
+    ) {
+        let Some(parts) = &part.head.part else { return };
+        let size = gap.end.saturating_sub(gap.start);
+        let declared = self.framed(&sent).ok().flatten();
+        let mut headers = sent.parts.headers.clone();
+        headers.remove(http::header::CONTENT_RANGE);
+        headers.insert(http::header::CONTENT_LENGTH, parts.complete.into());
+        let arrival = self.arrival(request, StatusCode::OK, headers, &sent);
+        let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
+        let before = parts.locate(&(0..gap.start)).unwrap_or_default();
+        let after = parts.locate(&(gap.end..parts.complete)).unwrap_or_default();
+        let complete = parts.complete;
+        match received {
+            Ok(received) if declared.is_none_or(|declared| declared == size) => {
+                let body = super::pieces::Around::new(
+                    part.content.read_range(before),
+                    sent.body,
+                    part.content.read_range(after),
+                );
+                let origin = origin_of(sent.parts);
+                self.store(received, Some(complete), origin, body).await;
+            }
+            // A part is no answer to who asked for the whole.
+            _ => self.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction),
+        }
+    }
+
+    /// What the body and the inner service say against storing; else the length, if it is known.
+    fn framed(&self, sent: &Sent<B>) -> Result<Option<u64>, NotStored> {
+        if sent.parts.extensions.get::<DoNotStore>().is_some() {
+            return Err(NotStored::Declined);
+        }
+        let declared =
+            storing::content_length(&sent.parts.headers).map_err(|()| NotStored::Framing)?;
+        let exact = sent.body.size_hint().exact();
+        match (declared, exact) {
+            (Some(declared), Some(exact)) if declared != exact => Err(NotStored::Framing),
+            (_, Some(exact)) if exact > self.engine.policy.limits.max_object => {
+                Err(NotStored::TooLarge)
+            }
+            (declared, exact) => Ok(declared.or(exact)),
+        }
+    }
+}
+
+impl<B, E> Course<B, E> {
+    /// Puts a response in its place, and in the list of variants if it is one.
+    async fn keep(
+        &self,
+        key: &CacheKey,
+        head: &ResponseHead,
+        response: StoredResponse,
+        arrived: impl Future<Output = ()>,
+    ) -> bool {
+        let Self { engine, lead, look, .. } = self;
+        let kept = engine.put_at(key, response, arrived).await;
+        if kept && lead.may_store() {
+            match (&head.variant, &look.index) {
+                (Some(_), _) => engine.index_variant(lead.primary(), key, head).await,
+                // A response without Vary took the place of the list.
+                (None, Some(index)) => {
+                    for variant in index.keys() {
+                        engine.delete_at(variant).await;
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+        kept
+    }
+
+    /// The store may have got it after it was invalidated.
+    async fn withdraw_if_invalidated(&self, key: &CacheKey) {
+        if self.engine.flights.is_invalidated(self.lead.primary(), self.lead.number()) {
+            self.engine.delete_at(key).await;
+        }
+    }
+}
+
+/// RFC 9111 section 3.4: parts with the same strong validator are one; else the new one stands alone.
+async fn combine(
+    stored: Option<&Found>,
+    mut head: ResponseHead,
+    content: Content,
+) -> Option<(ResponseHead, Content)> {
+    let new = content.collect().await.ok()?;
+    let combined = stored.and_then(|old| {
+        let is_same = validation::is_same_strong(&old.head.headers, &head.headers);
+        let (parts, pieces) = old.head.part.as_ref()?.combine(head.part.as_ref()?)?;
+        is_same.then_some((old, parts, pieces))
+    });
+    let Some((old, parts, pieces)) = combined else { return Some((head, new)) };
+    let content = super::pieces::join(old, &new, head.part.as_ref()?, &pieces).await?;
+    head.part = Some(parts).filter(|parts| !parts.is_complete());
+    Some((head, content))
+}
+
+fn origin_of(parts: response::Parts) -> FromOrigin {
+    FromOrigin { status: Some(parts.status), stored: true, extensions: parts.extensions }
+}
+
+/// The one who asked gets all fields, also those that nobody else may have.
+fn with_own_fields(landed: Landed, own: Option<HeaderMap>) -> Landed {
+    let Some(headers) = own else { return landed };
+    let head = ResponseHead { headers, ..(*landed.head).clone() };
+    Landed { head: Arc::new(head), ..landed }
+}
