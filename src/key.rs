@@ -1,5 +1,5 @@
 //! The cache key (RFC 9111 section 2): what makes two requests ask for the same thing.
-use crate::semantics::{fields, invalidation};
+use crate::semantics::{fields, invalidation, selecting};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts, uri::Scheme};
 use std::{
@@ -53,13 +53,41 @@ impl CacheKey {
         names: &[HeaderName],
         request: &HeaderMap,
     ) -> Self {
+        self.selected(generation, names, request, None)
+    }
+
+    /// The same, with a language of the response in place of those that the request accepts. `None` if languages do not select.
+    pub(crate) fn language_variant(
+        &self,
+        generation: u64,
+        names: &[HeaderName],
+        request: &HeaderMap,
+        language: &[u8],
+    ) -> Option<Self> {
+        names
+            .contains(&header::ACCEPT_LANGUAGE)
+            .then(|| self.selected(generation, names, request, Some(language)))
+    }
+
+    fn selected(
+        &self,
+        generation: u64,
+        names: &[HeaderName],
+        request: &HeaderMap,
+        language: Option<&[u8]>,
+    ) -> Self {
         let mut parts = KeyBytes::with_capacity(self.bytes.len().saturating_add(64));
         parts.0.extend_from_slice(&self.bytes);
         parts.push(Tag::Generation, &generation.to_be_bytes());
         for name in names {
-            match crate::semantics::selecting::normalised(name, request) {
-                Some(value) => parts.pair(Tag::Nominated, name.as_str().as_bytes(), &value),
-                None => parts.push(Tag::Missing, name.as_str().as_bytes()),
+            let field = name.as_str().as_bytes();
+            if let Some(language) = language.filter(|_| *name == header::ACCEPT_LANGUAGE) {
+                parts.pair(Tag::Language, field, language);
+                continue;
+            }
+            match selecting::normalised(name, request) {
+                Some(value) => parts.pair(Tag::Nominated, field, &value),
+                None => parts.push(Tag::Missing, field),
             }
         }
         parts.finish()
@@ -100,6 +128,7 @@ enum Tag {
     Generation = b'g',
     Nominated = b'n',
     Missing = b'm',
+    Language = b'l',
 }
 
 struct KeyBytes(Vec<u8>);

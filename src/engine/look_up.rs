@@ -109,6 +109,14 @@ impl Engine {
                 Some(Read::Variants(_)) | None => best.miss(key),
             }
         }
+        if best.found.is_none()
+            && self.policy.language_variants
+            && let Some(key) = index.in_language(primary, request)
+            && let Some(stored) = self.get_at(&key).await
+            && let Some(Read::Response(found)) = self.read(primary, &key, stored)
+        {
+            best.offer(key, found);
+        }
         best.select(primary, index, request).unwrap_or_else(|| LookUp::nothing(primary.clone()))
     }
 

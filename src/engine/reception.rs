@@ -6,7 +6,7 @@ use crate::{
     semantics::{
         directives::Directives,
         freshness,
-        selecting::Nominated,
+        selecting::{self, Nominated},
         storing::{self, Candidate, NotStored, SetCookie},
         targeted,
     },
@@ -92,6 +92,10 @@ impl Engine {
             }
             Nominated::Nothing | Nominated::Star => (primary.clone(), None),
         };
+        let by_language = variant.as_ref().and_then(|(generation, shape)| {
+            let language = selecting::content_language(&headers)?;
+            primary.language_variant(*generation, shape, request_headers, &language)
+        });
         let head = ResponseHead {
             status,
             headers,
@@ -101,6 +105,7 @@ impl Engine {
             response_time,
             date,
             variant,
+            by_language,
             content: arrival.content.unwrap_or_else(random),
             part: arrival.part,
             fetch: arrival.fetch,

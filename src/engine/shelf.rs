@@ -114,9 +114,10 @@ impl Engine {
             Some(Kind::Response(_)) | None => None,
         };
         let limit = self.policy.limits.max_variants;
+        let keys = (key.clone(), head.by_language.clone());
         let (index, gone) = match &known {
-            Some(index) => index.added(shape, key, limit),
-            None => VariantIndex::new(*generation).added(shape, key, limit),
+            Some(index) => index.added(shape, keys, limit),
+            None => VariantIndex::new(*generation).added(shape, keys, limit),
         };
         let head = StoredHead::variants(primary.clone(), index);
         let marker = StoredResponse { head, content: Content::from(Bytes::new()) };

@@ -88,6 +88,45 @@ fn accept_encoding(request: &HeaderMap) -> Vec<u8> {
     accepted.join(&b'+')
 }
 
+/// The language that a request likes best: the first among those with the highest weight (RFC 9110 section 12.5.4). `None` if that is any.
+pub(crate) fn preferred_language(request: &HeaderMap) -> Option<Vec<u8>> {
+    let mut best: Option<(u16, &[u8])> = None;
+    for member in fields::list(request, &header::ACCEPT_LANGUAGE) {
+        let (range, parameters) = member.split_at(fields::token_len(member));
+        let weight = thousandths(parameters)?;
+        if best.is_none_or(|(highest, _)| weight > highest) {
+            best = Some((weight, range));
+        }
+    }
+    best.filter(|(weight, range)| *weight > 0 && *range != b"*")
+        .map(|(_, range)| range.to_ascii_lowercase())
+}
+
+/// The one language of a response.
+pub(crate) fn content_language(response: &HeaderMap) -> Option<Vec<u8>> {
+    let mut languages = fields::list(response, &header::CONTENT_LANGUAGE);
+    match (languages.next(), languages.next()) {
+        (Some(language), None) => Some(language.to_ascii_lowercase()),
+        _ => None,
+    }
+}
+
+/// `;q=` with up to three digits behind the dot; `None` if it is something else.
+fn thousandths(parameters: &[u8]) -> Option<u16> {
+    let Some(parameter) = fields::trim(parameters).strip_prefix(b";") else {
+        return parameters.is_empty().then_some(1000);
+    };
+    let text = std::str::from_utf8(fields::trim(parameter)).ok()?;
+    let digits = text.strip_prefix("q=").or_else(|| text.strip_prefix("Q="))?;
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_sound = fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());
+    match whole {
+        "1" if is_sound => Some(1000),
+        "0" if is_sound => format!("{fraction:0<3}").parse().ok(),
+        _ => None,
+    }
+}
+
 /// RFC 9110 section 12.4.2: a weight of zero refuses.
 fn is_zero_weight(parameters: &[u8]) -> bool {
     let Some(weight) = parameters.split(|b| *b == b';').map(fields::trim).find_map(|parameter| {
@@ -143,6 +182,23 @@ mod tests {
             ("accept-encoding", vec!["identity"], vec![""]),
         ] {
             assert_eq!(value(name, &a), value(name, &b), "{name} {a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn rfc9110_s12_5_4_the_language_that_is_liked_best() {
+        for (value, want) in [
+            ("de", Some("de")),
+            ("en, DE", Some("en")),
+            ("fr;q=0.5, de;q=1.0", Some("de")),
+            ("fr ; q=0.35, de;q=0.4", Some("de")),
+            ("*, de;q=0.5", None),
+            ("de;q=0", None),
+            ("de;q=2", None),
+            ("de;level=1", None),
+        ] {
+            let got = preferred_language(&map(&[("accept-language", value)]));
+            assert_eq!(got.as_deref(), want.map(str::as_bytes), "{value}");
         }
     }
 

@@ -68,7 +68,7 @@ async fn the_last_put_wins(store: &impl Store) {
 }
 
 async fn heads_come_back_byte_for_byte(store: &impl Store) {
-    let index = VariantIndex::new(7).added(&vec![header::ACCEPT], &key("v"), 16).0;
+    let index = VariantIndex::new(7).added(&vec![header::ACCEPT], (key("v"), Some(key("l"))), 16).0;
     for head in [head("a", 1), StoredHead::variants(key("a"), index)] {
         let response = StoredResponse { head: head.clone(), content: Bytes::new().into() };
         store.put(&key("a"), response).await.expect("put must not fail");
@@ -235,6 +235,7 @@ fn head(name: &str, version: u8) -> StoredHead {
             response_time: Moment { wall: time, monotonic: None },
             date: time,
             variant: Some((u64::MAX, vec![header::ACCEPT, header::ACCEPT_LANGUAGE])),
+            by_language: None,
             content: CONTENT,
             part: Parts::new(3..9, 11),
             fetch: 0,

@@ -43,6 +43,8 @@ pub(crate) struct ResponseHead {
     pub(crate) date: SystemTime,
     /// The nominated fields and the generation of the variants it belongs to; `None` without `Vary`.
     pub(crate) variant: Option<(u64, Shape)>,
+    /// The variant's key for requests that like its language best; needed until it is in the index.
+    pub(crate) by_language: Option<CacheKey>,
     /// Drawn at random for each content that is stored: a head goes only with its own content.
     pub(crate) content: u64,
     /// What the content has of the representation; `None` if it is all of it (RFC 9111 section 3.3).

@@ -35,9 +35,11 @@ pub(super) fn encode(head: &StoredHead) -> Vec<u8> {
             for shape in &index.shapes {
                 put_names(&mut out, shape);
             }
-            put_count(&mut out, index.keys().count());
-            for key in index.keys() {
+            put_count(&mut out, index.all_keys().count());
+            for (key, by_language) in index.all_keys() {
                 put_bytes(&mut out, key.as_bytes());
+                // No key is empty.
+                put_bytes(&mut out, by_language.map_or(&[], CacheKey::as_bytes));
             }
         }
     }
@@ -55,7 +57,11 @@ pub(super) fn decode(mut record: Bytes) -> Result<StoredHead, RecordError> {
         VARIANTS => {
             let generation = get_u64(input)?;
             let shapes = get_list(input, get_names)?;
-            let keys = get_list(input, |input| get_bytes(input).map(CacheKey::from_bytes))?;
+            let keys = get_list(input, |input| {
+                let (key, by_language) = (get_bytes(input)?, get_bytes(input)?);
+                let by_language = Some(by_language).filter(|key| !key.is_empty());
+                Ok((CacheKey::from_bytes(key), by_language.map(CacheKey::from_bytes)))
+            })?;
             StoredHead::variants(key, VariantIndex::with(generation, shapes, keys))
         }
         _ => return Err(DAMAGED),
@@ -122,6 +128,7 @@ fn get_response(input: &mut Bytes) -> Result<ResponseHead, RecordError> {
             1 => Some((get_u64(input)?, get_names(input)?)),
             _ => return Err(DAMAGED),
         },
+        by_language: None,
         content: get_u64(input)?,
         part: match get_u8(input)? {
             0 => None,
@@ -297,6 +304,7 @@ mod tests {
                 response_time: Moment { wall: at(time), monotonic: None },
                 date: at(time / 2),
                 variant,
+                by_language: None,
                 content: u64::from(age) << 7,
                 part: Parts::new(0..u64::from(age), u64::from(lifetime)),
                 fetch: 0,
@@ -314,9 +322,13 @@ mod tests {
         fn an_index_survives_its_record(
             generation: u64,
             shapes in prop::collection::vec(names(), 0..4),
-            keys in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..4),
+            keys in prop::collection::vec(
+                (prop::collection::vec(any::<u8>(), 0..9), prop::option::of(prop::collection::vec(any::<u8>(), 1..9))),
+                0..4,
+            ),
         ) {
-            let keys = keys.into_iter().map(CacheKey::from_bytes).collect();
+            let key = |bytes: Vec<u8>| CacheKey::from_bytes(bytes);
+            let keys = keys.into_iter().map(|(k, l)| (key(k), l.map(key))).collect();
             let index = VariantIndex::with(generation, shapes, keys);
             let head = StoredHead::variants(CacheKey::from_bytes(vec![1]), index);
             prop_assert_eq!(StoredHead::from_bytes(head.to_bytes()).unwrap(), head);

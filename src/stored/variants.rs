@@ -1,5 +1,5 @@
 //! The marker under a primary key: which request fields select among the variants of one URI (RFC 9111 section 4.1).
-use crate::CacheKey;
+use crate::{CacheKey, semantics::selecting};
 use http::{HeaderMap, HeaderName};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,6 +8,9 @@ const MAX_SHAPES: usize = 4;
 
 /// One set of nominated fields, sorted.
 pub(crate) type Shape = Vec<HeaderName>;
+
+/// The key of a variant, and the one under which requests that like its language best find it.
+pub(crate) type VariantKeys = (CacheKey, Option<CacheKey>);
 
 /// Which variants of one URI are stored. A new generation makes all variants of the old one unreachable.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub(crate) struct VariantIndex {
 #[derive(Debug)]
 struct Variant {
     key: CacheKey,
+    /// Under which requests that like its language best find it.
+    by_language: Option<CacheKey>,
     /// Grows with each use of any variant; kept in memory only.
     used: AtomicU64,
 }
@@ -30,10 +35,27 @@ impl VariantIndex {
         Self { generation, ..Self::default() }
     }
 
-    pub(crate) fn with(generation: u64, shapes: Vec<Shape>, keys: Vec<CacheKey>) -> Self {
-        let variants =
-            keys.into_iter().map(|key| Variant { key, used: AtomicU64::new(0) }).collect();
+    pub(crate) fn with(generation: u64, shapes: Vec<Shape>, keys: Vec<VariantKeys>) -> Self {
+        let variants = keys
+            .into_iter()
+            .map(|(key, by_language)| Variant { key, by_language, used: AtomicU64::new(0) })
+            .collect();
         Self { generation, shapes, variants }
+    }
+
+    /// The variant in the language that this request likes best.
+    pub(crate) fn in_language(&self, primary: &CacheKey, request: &HeaderMap) -> Option<CacheKey> {
+        let language = selecting::preferred_language(request)?;
+        self.shapes.iter().find_map(|shape| {
+            let wanted = primary.language_variant(self.generation, shape, request, &language)?;
+            let is_wanted = |variant: &&Variant| variant.by_language.as_ref() == Some(&wanted);
+            self.variants.iter().find(is_wanted).map(|variant| variant.key.clone())
+        })
+    }
+
+    /// The keys of all variants, and those by their languages.
+    pub(crate) fn all_keys(&self) -> impl Iterator<Item = (&CacheKey, Option<&CacheKey>)> {
+        self.variants.iter().map(|variant| (&variant.key, variant.by_language.as_ref()))
     }
 
     /// The keys under which a response may lie that this request selects.
@@ -64,7 +86,7 @@ impl VariantIndex {
     pub(crate) fn added(
         &self,
         shape: &Shape,
-        key: &CacheKey,
+        (key, by_language): VariantKeys,
         limit: usize,
     ) -> (Self, Vec<CacheKey>) {
         let used = self.newest().saturating_add(1);
@@ -75,13 +97,14 @@ impl VariantIndex {
         let mut variants: Vec<Variant> = self
             .variants
             .iter()
-            .filter(|variant| variant.key != *key)
+            .filter(|variant| variant.key != key)
             .map(|v| Variant {
                 key: v.key.clone(),
+                by_language: v.by_language.clone(),
                 used: AtomicU64::new(v.used.load(Ordering::Relaxed)),
             })
             .collect();
-        variants.push(Variant { key: key.clone(), used: AtomicU64::new(used) });
+        variants.push(Variant { key, by_language, used: AtomicU64::new(used) });
         variants.sort_by_key(|variant| std::cmp::Reverse(variant.used.load(Ordering::Relaxed)));
         let gone = variants.split_off(limit.min(variants.len()));
         let index = Self { generation: self.generation, shapes, variants };
@@ -104,7 +127,7 @@ impl PartialEq for VariantIndex {
     fn eq(&self, other: &Self) -> bool {
         self.generation == other.generation
             && self.shapes == other.shapes
-            && self.keys().eq(other.keys())
+            && self.all_keys().eq(other.all_keys())
     }
 }
 
@@ -124,12 +147,12 @@ mod tests {
     fn the_least_recently_used_variant_goes_first() {
         let mut index = VariantIndex::new(1);
         for n in 0..3 {
-            index = index.added(&shape("a"), &key(n), 3).0;
+            index = index.added(&shape("a"), (key(n), None), 3).0;
         }
         index.touch(&key(0));
-        let (index, gone) = index.added(&shape("a"), &key(3), 3);
+        let (index, gone) = index.added(&shape("a"), (key(3), None), 3);
         assert_eq!(gone, [key(1)]);
-        let (_, gone) = index.added(&shape("a"), &key(2), 3);
+        let (_, gone) = index.added(&shape("a"), (key(2), None), 3);
         assert!(gone.is_empty(), "replacing one is no growth");
     }
 
@@ -137,7 +160,7 @@ mod tests {
     fn the_newest_set_of_nominated_fields_is_asked_first() {
         let mut index = VariantIndex::new(1);
         for name in ["a", "b", "c", "d", "e", "b"] {
-            index = index.added(&shape(name), &key(0), 16).0;
+            index = index.added(&shape(name), (key(0), None), 16).0;
         }
         assert_eq!(index.shapes, [shape("b"), shape("e"), shape("d"), shape("c")]);
     }
