@@ -5,7 +5,9 @@ use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
-use support::{Answer, Reply, World, answer, ok, pass, pass_for, seconds, world, world_of, world_with};
+use support::{
+    Answer, Reply, World, answer, ok, pass, pass_for, seconds, world, world_of, world_with,
+};
 use tower_cdn::{CachePolicy, Clock};
 
 /// How long the answer is fresh, found out by asking: in seconds, with a resolution of one.
@@ -49,9 +51,14 @@ async fn s4_2_1_order_of_what_tells_the_lifetime() {
     let of = async |policy, answer: Answer| lifetime(policy, |_| answer).await;
     assert_eq!(of(default(), ok("").says("max-age=10, s-maxage=20")).await, 20);
     assert_eq!(of(default(), ok("").says("s-maxage=5, max-age=10")).await, 5);
-    assert_eq!(of(default(), ok("").says("max-age=10").says("max-age=20")).await, 10, "the shorter");
+    assert_eq!(
+        of(default(), ok("").says("max-age=10").says("max-age=20")).await,
+        10,
+        "the shorter"
+    );
     assert_eq!(of(default(), ok("").says("MAX-AGE=\"15\"")).await, 15, "any case, quoted");
-    let both = |w: &World| ok("").max_age(10).header("date", w.date(0)).header("expires", w.date(99));
+    let both =
+        |w: &World| ok("").max_age(10).header("date", w.date(0)).header("expires", w.date(99));
     assert_eq!(lifetime(default(), both).await, 10, "max-age before Expires");
     let expires = |w: &World| ok("").header("date", w.date(0)).header("expires", w.date(30));
     let ttl = lifetime(default(), expires).await;
@@ -60,7 +67,9 @@ async fn s4_2_1_order_of_what_tells_the_lifetime() {
 
 #[tokio::test(start_paused = true)]
 async fn s4_2_1_what_cannot_be_read_is_stale() {
-    for says in ["max-age=x", "max-age=-1", "max-age=1.5", "max-age", "max-age=", "s-maxage=x, max-age=60"] {
+    for says in
+        ["max-age=x", "max-age=-1", "max-age=1.5", "max-age", "max-age=", "s-maxage=x, max-age=60"]
+    {
         let answer = ok("").says(says).etag("\"a\"");
         assert_eq!(lifetime(CachePolicy::default(), |_| answer).await, 0, "{says}");
     }
@@ -85,16 +94,14 @@ async fn s1_2_2_huge_numbers_do_not_overflow() {
 
 #[tokio::test(start_paused = true)]
 async fn s4_2_2_heuristic_only_where_the_policy_says_so() {
-    let modified = |w: &World| {
-        ok("").header("date", w.date(0)).header("last-modified", w.date(-1_000))
-    };
+    let modified =
+        |w: &World| ok("").header("date", w.date(0)).header("last-modified", w.date(-1_000));
     assert_eq!(lifetime(CachePolicy::default(), modified).await, 0);
     assert_eq!(lifetime(CachePolicy::rfc9111(), modified).await, 100);
     let longest = CachePolicy::default().heuristic_freshness(0.5, seconds(20));
     assert_eq!(lifetime(longest, modified).await, 20);
-    let teapot = |w: &World| {
-        answer(418).header("date", w.date(0)).header("last-modified", w.date(-1_000))
-    };
+    let teapot =
+        |w: &World| answer(418).header("date", w.date(0)).header("last-modified", w.date(-1_000));
     assert_eq!(lifetime(CachePolicy::rfc9111(), teapot).await, 0, "not cacheable by heuristics");
 }
 
@@ -139,7 +146,11 @@ async fn s5_1_age_on_stored_responses_only() {
     assert_eq!(w.get("/").await.age(), Some(0));
     pass(3).await;
     assert_eq!(w.get("/").await.age(), Some(3));
-    assert_eq!(w.get("/").header("age", "1000").await.age(), Some(3), "a client's Age means nothing");
+    assert_eq!(
+        w.get("/").header("age", "1000").await.age(),
+        Some(3),
+        "a client's Age means nothing"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,7 +180,11 @@ async fn s4_2_3_a_clock_that_steps_makes_nothing_younger() {
     pass(30).await;
     step.store(-1_000_000, Ordering::SeqCst);
     let hit = w.get("/").await;
-    assert_eq!((hit.how().as_str(), hit.age()), ("hit", Some(30)), "set back: the steady clock counts");
+    assert_eq!(
+        (hit.how().as_str(), hit.age()),
+        ("hit", Some(30)),
+        "set back: the steady clock counts"
+    );
     pass(31).await;
     assert_eq!(w.get("/").told().await, "200 a (stale)");
     step.store(1_000_000, Ordering::SeqCst);
@@ -216,7 +231,11 @@ async fn rfc9213_targeted_field_replaces_cache_control_and_expires() {
     let expires = |w: &World| {
         ok("").header("cdn-cache-control", "must-revalidate").header("expires", w.date(99))
     };
-    assert_eq!(lifetime(CachePolicy::default(), expires).await, 0, "Expires does not count beside it");
+    assert_eq!(
+        lifetime(CachePolicy::default(), expires).await,
+        0,
+        "Expires does not count beside it"
+    );
 
     let w = world();
     w.origin.says("/", ok("").header("cdn-cache-control", "max-age=60").says("no-cache"));
@@ -235,13 +254,20 @@ async fn rfc9213_targeted_field_replaces_cache_control_and_expires() {
 
 #[tokio::test(start_paused = true)]
 async fn rfc9213_target_list_is_the_operators() {
-    let policy = CachePolicy::default()
-        .target_list(vec!["example-cache-control".parse().unwrap(), "cdn-cache-control".parse().unwrap()]);
+    let policy = CachePolicy::default().target_list(vec![
+        "example-cache-control".parse().unwrap(),
+        "cdn-cache-control".parse().unwrap(),
+    ]);
     let answer = || {
-        ok("").header("cdn-cache-control", "max-age=10").header("example-cache-control", "max-age=20")
+        ok("")
+            .header("cdn-cache-control", "max-age=10")
+            .header("example-cache-control", "max-age=20")
     };
     assert_eq!(lifetime(policy, |_| answer()).await, 20);
-    assert_eq!(lifetime(CachePolicy::default().target_list(vec![]), |_| answer().max_age(5)).await, 5);
+    assert_eq!(
+        lifetime(CachePolicy::default().target_list(vec![]), |_| answer().max_age(5)).await,
+        5
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,7 +277,11 @@ async fn s5_2_1_request_directives_are_ignored_by_default() {
     assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
     pass(10).await;
     for directive in ["no-cache", "no-store", "max-age=0", "min-fresh=1000"] {
-        assert_eq!(w.get("/").header("cache-control", directive).told().await, "200 a (hit)", "{directive}");
+        assert_eq!(
+            w.get("/").header("cache-control", directive).told().await,
+            "200 a (hit)",
+            "{directive}"
+        );
     }
     assert_eq!(w.get("/").header("pragma", "no-cache").told().await, "200 a (hit)");
     assert_eq!(w.origin.count(), 1);

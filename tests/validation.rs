@@ -119,7 +119,10 @@ async fn s4_3_3_a_200_that_may_not_be_stored_makes_the_stored_one_unusable() {
         pass(10).await;
         assert_eq!(w.get("/").told().await, "200 a (stale-hit)", "refreshed behind");
         let told = w.get("/").told().await;
-        assert!(told.starts_with("200 b"), "{forbids}: the origin has said that it is another one now: {told}");
+        assert!(
+            told.starts_with("200 b"),
+            "{forbids}: the origin has said that it is another one now: {told}"
+        );
     }
 }
 

@@ -345,7 +345,11 @@ impl Engine {
         directives: &RequestDirectives,
         before: LookUp,
     ) -> Again {
-        let look = self.look_up(lead.primary(), request).await;
+        let mut look = self.look_up(lead.primary(), request).await;
+        look.generation = look.generation.or(before.generation);
+        if look.found.is_none() {
+            look.key = before.key.clone();
+        }
         let is_new = |found: &Found| {
             before.found.as_ref().is_none_or(|old| old.head.fetch != found.head.fetch)
         };

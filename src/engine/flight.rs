@@ -126,16 +126,23 @@ pub(crate) enum Seat {
     /// It need not wait.
     Landed(Landed, Supply),
     /// A fetch is under way for this URI, but this request selects another variant of it.
-    Elsewhere(CacheKey),
+    Elsewhere(Elsewhere),
     /// Too many fetches are under way.
     Full,
+}
+
+/// The place of another variant.
+#[derive(Debug)]
+pub(crate) struct Elsewhere {
+    pub(crate) key: CacheKey,
+    pub(crate) generation: u64,
 }
 
 /// How a response that is arriving fits a request that comes late.
 #[derive(Debug)]
 pub(crate) enum Fit {
     Fits,
-    OtherVariant(CacheKey),
+    OtherVariant(Elsewhere),
     Stale,
 }
 
@@ -178,7 +185,7 @@ impl Flights {
                         add(late, sender);
                         return Seat::Follow(receiver);
                     }
-                    Fit::OtherVariant(key) => return Seat::Elsewhere(key),
+                    Fit::OtherVariant(place) => return Seat::Elsewhere(place),
                     Fit::Stale => {}
                 },
             }

@@ -2,6 +2,8 @@
 use super::{
     Engine, Origin,
     begin::Asked,
+    deliver::{Delivery, deliver},
+    flight::Supply,
     look_up::{Found, LookUp},
     reception::Arrival,
     request::Answer,
@@ -9,7 +11,10 @@ use super::{
 use crate::{
     CacheBody, CacheStatus, StoredHead,
     clock::Moment,
-    semantics::{cache_status::Forward, storing, validation},
+    semantics::{
+        cache_status::{Detail, Forward},
+        reuse, storing, validation,
+    },
     stored::Kind,
 };
 use http::{Method, Request, Response, StatusCode, request, response};
@@ -28,8 +33,12 @@ where
 {
     let request = asked.head.clone();
     let request_time = engine.clock.read();
-    let response = origin.send(Request::from_parts(asked.head, body)).await?;
-    let (parts, body) = response.into_parts();
+    let sent = origin.send(Request::from_parts(asked.head, body)).await;
+    let has_failed = sent.as_ref().map_or(true, |r| reuse::is_origin_failure(r.status()));
+    if has_failed && let Some(response) = engine.stale_head(&request, &look, reason) {
+        return Ok(response);
+    }
+    let (parts, body) = sent?.into_parts();
     if let Some(found) = &look.found {
         let heard =
             Heard { asked: &request, answer: &parts, times: (request_time, engine.clock.read()) };
@@ -46,6 +55,27 @@ struct Heard<'a> {
 }
 
 impl Engine {
+    /// What is stale, where it may answer since the origin fails (RFC 5861 section 4).
+    fn stale_head<B>(
+        &self,
+        request: &request::Parts,
+        look: &LookUp,
+        reason: Forward,
+    ) -> Option<Response<CacheBody<B>>> {
+        let found = look.found.as_ref()?;
+        let freshness = found.head.freshness(&self.clock.read());
+        if !reuse::may_serve_on_error(&found.head.directives, freshness, &self.policy.stale) {
+            return None;
+        }
+        let delivery = Delivery {
+            head: &found.head,
+            supply: Supply::Stored(found.content.clone()),
+            age: Some(freshness.current_age),
+        };
+        let status = CacheStatus { ttl: Some(freshness.ttl()), ..CacheStatus::forwarded(reason) };
+        Some(self.exit(deliver(request, delivery), status.detail_of(Detail::StaleIfError)))
+    }
+
     async fn heed_head(
         &self,
         primary: &crate::CacheKey,

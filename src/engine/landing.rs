@@ -117,7 +117,12 @@ impl<B, E> Course<B, E> {
             part: stale.head.part.clone(),
             ..self.arrival(request, stale.head.status, headers.clone(), &sent)
         };
-        let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
+        let is_declined = sent.parts.extensions.get::<DoNotStore>().is_some();
+        let received = if is_declined {
+            Err(NotStored::Declined)
+        } else {
+            self.engine.receive(self.lead.primary(), &self.look, arrival)
+        };
         let status = Some(sent.parts.status);
         let Ok(Reception { key, head, own }) = received else {
             // It may not be stored any longer: it answers the one who asked.
@@ -149,7 +154,7 @@ impl<B, E> Course<B, E> {
             let response = StoredResponse { head: stored_head, content: stale.content };
             self.keep(&key, &head, response, async {}).await;
         }
-        self.withdraw_if_invalidated(&key).await;
+        self.withdraw_if_invalidated(&key, head.content).await;
     }
 
     /// The response goes to the one who asked. Nobody waits for the next one in vain.
@@ -234,13 +239,11 @@ where
             let kept = self.keep(&key, &head, response, async { _ = has_arrived.await }).await;
             let is_wanted = kept && rope.has_left_behind();
             let stored = if is_wanted { self.engine.get_at(&key).await } else { None };
-            let stored = stored.filter(|stored| {
-                matches!(&stored.head.kind, Kind::Response(h) if h.content == head.content)
-            });
+            let stored = stored.filter(|stored| stored.head.has_content(head.content));
             rope.settle(stored.map(|stored| stored.content));
         };
         join(pumping, putting).await;
-        self.withdraw_if_invalidated(&key).await;
+        self.withdraw_if_invalidated(&key, head.content).await;
     }
 
     /// RFC 9111 section 3.3: the part goes to the one who asked, and to the parts that are stored already.
@@ -288,6 +291,7 @@ where
         } else {
             drop(reader);
         }
+        let id = head.content;
         let content = Content::arriving(rope.clone(), first);
         let pumping = pump(body, writer, &rope, &self.lead, &self.engine.policy.limits);
         let putting = async {
@@ -299,7 +303,7 @@ where
             self.keep(&key, &head, response, async {}).await.then_some(())
         };
         join(pumping, putting).await;
-        self.withdraw_if_invalidated(&key).await;
+        self.withdraw_if_invalidated(&key, id).await;
     }
 
     /// RFC 9111 section 3.4: what was missing has come, and makes a complete response of the parts.
@@ -381,9 +385,13 @@ impl<B, E> Course<B, E> {
     }
 
     /// The store may have got it after it was invalidated.
-    async fn withdraw_if_invalidated(&self, key: &CacheKey) {
-        if self.engine.flights.is_invalidated(self.lead.primary(), self.lead.number()) {
-            self.engine.delete_at(key).await;
+    async fn withdraw_if_invalidated(&self, key: &CacheKey, content: u64) {
+        let Self { engine, lead, .. } = self;
+        if !engine.flights.is_invalidated(lead.primary(), lead.number()) {
+            return;
+        }
+        if engine.get_at(key).await.is_some_and(|stored| stored.head.has_content(content)) {
+            engine.delete_at(key).await;
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What is stored for a request: by primary key, then among the variants (RFC 9111 section 4.1).
-use super::Engine;
+use super::{Engine, flight::Elsewhere};
 use crate::{
     CacheKey, StoredResponse,
     semantics::{
@@ -26,6 +26,8 @@ pub(crate) struct LookUp {
     pub(crate) key: CacheKey,
     /// The variants of the URI, if it has any.
     pub(crate) index: Option<Arc<VariantIndex>>,
+    /// The generation of its variants, where it is known before the index is there.
+    pub(crate) generation: Option<u64>,
     pub(crate) found: Option<Found>,
     /// Parts of it that are stored, where they are not enough for the request (RFC 9111 section 3.3).
     pub(crate) part: Option<Found>,
@@ -33,7 +35,7 @@ pub(crate) struct LookUp {
 
 impl LookUp {
     pub(crate) fn nothing(key: CacheKey) -> Self {
-        Self { key, index: None, found: None, part: None }
+        Self { key, index: None, generation: None, found: None, part: None }
     }
 
     /// Parts answer only requests for what they have.
@@ -43,12 +45,18 @@ impl LookUp {
         found: Option<Found>,
         request: &HeaderMap,
     ) -> Self {
+        let generation = index.as_ref().map(|index| index.generation);
         match found {
             Some(part) if !part.suffices(request) => {
-                Self { key, index, found: None, part: Some(part) }
+                Self { key, index, generation, found: None, part: Some(part) }
             }
-            found => Self { key, index, found, part: None },
+            found => Self { key, index, generation, found, part: None },
         }
+    }
+
+    /// The same for another variant, of which nothing is known.
+    pub(crate) fn at(self, place: Elsewhere) -> Self {
+        Self { key: place.key, generation: Some(place.generation), found: None, part: None, ..self }
     }
 
     /// Why the request goes forward if nothing was found.

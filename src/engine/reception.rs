@@ -86,7 +86,7 @@ impl Engine {
         let (own, headers) = self.divide(headers, &selected.directives);
         let (key, variant) = match nominated {
             Nominated::Fields(shape) => {
-                let generation = look.index.as_ref().map_or_else(random, |index| index.generation);
+                let generation = look.generation.unwrap_or_else(random);
                 let key = primary.variant(generation, &shape, request_headers);
                 (key, Some((generation, shape)))
             }

@@ -19,7 +19,7 @@ use super::{
     begin::Asked,
     deliver::{Delivery, deliver},
     fetch::{self, Fetch, Fetched, FromOrigin},
-    flight::{Fit, Landed, Landing, Lead, Seat, Supply},
+    flight::{Elsewhere, Fit, Landed, Landing, Lead, Seat, Supply},
     head::forward_head,
     look_up::{Found, LookUp},
 };
@@ -155,11 +155,11 @@ where
     O: Origin<Q>,
     Q: Send + 'static,
 {
-    let status =
-        if engine.policy.collapse { status.detail_of(Detail::Unshareable) } else { status };
+    let is_unshareable = engine.unshareable.remembers(&look.key);
+    let status = if is_unshareable { status.detail_of(Detail::Unshareable) } else { status };
     // Most likely it cannot be stored: better that the origin sees what the client asks for.
     let conditions = &validation::CLIENT_CONDITIONS;
-    if conditions.iter().any(|name| asked.head.headers.contains_key(name)) {
+    if is_unshareable && conditions.iter().any(|name| asked.head.headers.contains_key(name)) {
         return forward(&engine, origin, asked, body, status).await;
     }
     match engine.flights.alone(&asked.primary, engine.policy.limits.max_fetches) {
@@ -249,8 +249,8 @@ impl Engine {
             let (landed, supply) = match self.take_seat(asked, &look) {
                 Seat::Lead(lead) => return Place::Lead(lead, Box::new(look)),
                 Seat::Full => return Place::Alone(Some(Detail::FetchLimit)),
-                Seat::Elsewhere(key) => {
-                    look.key = key;
+                Seat::Elsewhere(place) => {
+                    look = look.at(place);
                     continue;
                 }
                 Seat::Landed(landed, supply) => (landed, supply),
@@ -276,7 +276,7 @@ impl Engine {
                 },
             };
             match self.variant_for(asked, &landed) {
-                Some(key) => look.key = key,
+                Some(place) => look = look.at(place),
                 None => return Place::Shared(landed, supply),
             }
         }
@@ -306,8 +306,8 @@ impl Engine {
     fn take_seat(&self, asked: &Asked, look: &LookUp) -> Seat {
         let limit = self.policy.limits.max_fetches;
         self.flights.join(&asked.primary, &look.key, limit, |landed| {
-            if let Some(key) = self.variant_for(asked, landed) {
-                return Fit::OtherVariant(key);
+            if let Some(place) = self.variant_for(asked, landed) {
+                return Fit::OtherVariant(place);
             }
             let freshness = landed.head.freshness(&self.clock.read());
             match reuse::judge(
@@ -322,11 +322,12 @@ impl Engine {
         })
     }
 
-    /// The key of the variant that this request selects, if it is not the one that landed (RFC 9111 section 4.1).
-    fn variant_for(&self, asked: &Asked, landed: &Landed) -> Option<crate::CacheKey> {
+    /// The variant that this request selects, if it is not the one that landed (RFC 9111 section 4.1).
+    fn variant_for(&self, asked: &Asked, landed: &Landed) -> Option<Elsewhere> {
         let (generation, shape) = landed.head.variant.as_ref()?;
         let key = asked.primary.variant(*generation, shape, &asked.head.headers);
-        (key != landed.key).then_some(key)
+        let generation = *generation;
+        (key != landed.key).then_some(Elsewhere { key, generation })
     }
 
     fn fresh(&self, asked: &Asked, look: &LookUp) -> Option<(Landed, Supply)> {

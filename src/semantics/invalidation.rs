@@ -53,8 +53,16 @@ pub(crate) fn resolve(base: &Uri, reference: &str) -> Option<Uri> {
     };
     let uri: Uri = absolute.parse().ok()?;
     let same = uri.scheme_str().is_some_and(|s| s.eq_ignore_ascii_case(scheme))
-        && uri.authority().is_some_and(|a| a.as_str().eq_ignore_ascii_case(authority));
+        && host_and_port(&uri) == host_and_port(base);
     same.then(|| without_dots(&uri)).flatten()
+}
+
+/// RFC 9110 section 4.3.1: the host in any case, the port that is meant.
+fn host_and_port(uri: &Uri) -> Option<(String, u16)> {
+    let host = uri.host()?.to_ascii_lowercase();
+    let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let host = host.strip_suffix('.').map(str::to_owned).unwrap_or(host);
+    Some((host, uri.port_u16().unwrap_or(default)))
 }
 
 /// RFC 3986 section 5.2.4.

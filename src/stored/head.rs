@@ -102,6 +102,10 @@ impl StoredHead {
         }
     }
 
+    pub(crate) fn has_content(&self, content: u64) -> bool {
+        matches!(&self.kind, Kind::Response(head) if head.content == content)
+    }
+
     /// The memory it takes, in bytes, near enough to bound a store by.
     pub fn weight(&self) -> usize {
         let rest = match &self.kind {

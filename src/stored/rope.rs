@@ -9,8 +9,8 @@
 //! ```
 //!
 //! While no more has arrived than the window holds, everything stays, and a reader may come late. Above that, chunks are
-//! freed behind the slowest reader, which so paces the writer. If it holds up others for longer than it may, it is left behind: it goes on from
-//! the store once the response is stored, or is cut. The store is a reader too, one that never holds up a client.
+//! freed behind the slowest reader, which so paces the writer. If it holds up other clients for longer than it may, it is left behind: it goes on
+//! from the store once the response is stored, or is cut. The store is a reader too: it never holds up a client, and no client is left behind for its sake.
 //!
 //! A writer that is dropped before [`Writer::finish`] truncates the rope: no reader can take it for complete.
 use super::Content;
@@ -302,8 +302,7 @@ impl State {
             }
             let clients_lag =
                 self.attached().any(|place| place.role == Role::Client && place.is_laggard(first));
-            let holds_up = client_waits || (self.has_store() && !store_lags);
-            return if clients_lag && holds_up { Room::Stalled } else { Room::Paced };
+            return if clients_lag && client_waits { Room::Stalled } else { Room::Paced };
         }
     }
 

@@ -108,9 +108,9 @@ where
         told
     }
 
-    /// The same in a task of its own.
+    /// Asks, reads all and tells it, in a task of its own.
     pub(crate) fn start_told(self) -> JoinHandle<String> {
-        tokio::spawn(self.told())
+        tokio::spawn(async { self.await.told().await })
     }
 }
 

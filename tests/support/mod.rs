@@ -1,5 +1,5 @@
 //! A scripted origin, a client that asks and looks closely, and a world of virtual time in which they meet.
-#![allow(dead_code, reason = "each file of tests uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each file of tests uses a part of it")]
 mod body;
 mod client;
 mod origin;
@@ -7,7 +7,7 @@ mod store;
 
 pub(crate) use body::{Feed, OriginBody};
 pub(crate) use client::{Ask, Client, Reply, RequestBody};
-pub(crate) use origin::{Answer, Origin, OriginError, Seen, answer, fail, hang, ok, panics};
+pub(crate) use origin::{Answer, Hold, Origin, OriginError, Seen, answer, fail, hang, ok, panics};
 pub(crate) use store::{Call, Fault, PlainStore, Troubled};
 
 use std::time::Duration;
