@@ -65,7 +65,7 @@ pub use engine::Stats;
 pub use error::{BoxError, ContentError, StoreError};
 pub use key::{CacheKey, Influential, KeyPolicy, Parameters};
 pub use layer::{Builder, CdnCacheLayer, Handle};
-pub use policy::{CachePolicy, DoNotStore, RangeFetch};
+pub use policy::{Bypass, CachePolicy, DoNotCollapse, DoNotStore, RangeFetch};
 pub use semantics::{
     cache_status::{CacheStatus, Detail, Forward},
     storing::{NotStored, SetCookie},

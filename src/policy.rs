@@ -1,12 +1,12 @@
 //! What the operator decides; everything else is RFC 9111.
 use crate::semantics::{
-    cache_status,
+    cache_status, forwarding,
     freshness::LifetimeRules,
     reuse::StaleRules,
     storing::{SetCookie, StoringRules},
     targeted,
 };
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use std::time::Duration;
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -33,6 +33,8 @@ pub struct CachePolicy {
     pub(crate) honor_request_directives: bool,
     pub(crate) targets: Vec<HeaderName>,
     pub(crate) cache_status: Option<String>,
+    pub(crate) via: Option<String>,
+    pub(crate) loop_id: Option<HeaderValue>,
     pub(crate) collapse: bool,
     pub(crate) range_fetch: RangeFetch,
     pub(crate) language_variants: bool,
@@ -76,6 +78,7 @@ impl Default for CachePolicy {
                 default_ttl: None,
                 max_ttl: YEAR,
                 heuristic: None,
+                jitter: 0.0,
             },
             storing: StoringRules {
                 set_cookie: SetCookie::UnlessMeantForMany,
@@ -86,6 +89,8 @@ impl Default for CachePolicy {
             honor_request_directives: false,
             targets: targeted::cdn(),
             cache_status: Some(cache_status::DEFAULT_NAME.to_owned()),
+            via: None,
+            loop_id: None,
             collapse: true,
             range_fetch: RangeFetch::Whole,
             language_variants: false,
@@ -206,6 +211,28 @@ impl CachePolicy {
                 && crate::semantics::fields::token_len(name.as_bytes()) == name.len();
             if sound { name } else { cache_status::DEFAULT_NAME }.to_owned()
         });
+        self
+    }
+
+    /// Cuts each lifetime at random by up to this fraction, so that what was stored together does not expire together. Default: zero.
+    #[must_use]
+    pub fn ttl_jitter(mut self, fraction: f64) -> Self {
+        self.lifetime.jitter = fraction.clamp(0.0, 1.0);
+        self
+    }
+
+    /// Adds `Via` with this name, a token, to what is forwarded and to what is answered (RFC 9110 section 7.6.3). Default: none.
+    #[must_use]
+    pub fn via(mut self, name: &str) -> Self {
+        self.via = forwarding::pseudonym(name).map(|_| name.to_owned());
+        self
+    }
+
+    /// Adds `CDN-Loop` with this name, a token that no other cache uses, to what is forwarded, and answers requests that carry it already with 508:
+    /// they have been here before (RFC 8586). Default: none.
+    #[must_use]
+    pub fn cdn_loop(mut self, name: &str) -> Self {
+        self.loop_id = forwarding::pseudonym(name);
         self
     }
 
@@ -330,3 +357,19 @@ impl CachePolicy {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DoNotStore;
+
+/// A request extension by which something in front of the cache says: this request does not take part.
+///
+/// # Example: a layer that knows who asks
+/// ```
+/// use tower_cdn::Bypass;
+///
+/// let mut request = http::Request::new(());
+/// request.extensions_mut().insert(Bypass);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bypass;
+
+/// A request extension by which something in front of the cache says: this request does not wait for another one's fetch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DoNotCollapse;

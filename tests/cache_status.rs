@@ -15,7 +15,10 @@ async fn field(ask: Ask<CdnCache<support::Origin>>) -> String {
 }
 
 async fn stale(w: &World) {
-    w.origin.says("/", ok("a").says("max-age=10, stale-while-revalidate=10, stale-if-error=100").etag("\"a\""));
+    w.origin.says(
+        "/",
+        ok("a").says("max-age=10, stale-while-revalidate=10, stale-if-error=100").etag("\"a\""),
+    );
     w.get("/").told().await;
 }
 
@@ -26,7 +29,10 @@ async fn s2_1_hits_and_misses() {
     assert_eq!(field(w.get("/")).await, "tower-cdn; fwd=uri-miss; ttl=60; stored");
     pass(5).await;
     assert_eq!(field(w.get("/")).await, "tower-cdn; hit; ttl=55");
-    assert_eq!(field(w.get("/").header("x-a", "1")).await, "tower-cdn; fwd=vary-miss; ttl=60; stored");
+    assert_eq!(
+        field(w.get("/").header("x-a", "1")).await,
+        "tower-cdn; fwd=vary-miss; ttl=60; stored"
+    );
     assert_eq!(field(w.post("/")).await, "tower-cdn; fwd=method");
     assert_eq!(field(w.get("/").body("x")).await, "tower-cdn; fwd=bypass; detail=not-cacheable");
 }
@@ -73,9 +79,17 @@ async fn s2_8_why_it_was_not_stored() {
         (NotStored::SetCookie, "set-cookie", ok("").max_age(9).header("set-cookie", "a=b")),
         (NotStored::NoFreshness, "no-freshness", ok("")),
         (NotStored::Status, "status", answer(416).max_age(9)),
-        (NotStored::NotUnderstood, "must-understand", answer(299).says("max-age=9, must-understand")),
+        (
+            NotStored::NotUnderstood,
+            "must-understand",
+            answer(299).says("max-age=9, must-understand"),
+        ),
         (NotStored::Connection, "connection", ok("").max_age(9).header("connection", "etag")),
-        (NotStored::EventStream, "event-stream", ok("").max_age(9).header("content-type", "text/event-stream")),
+        (
+            NotStored::EventStream,
+            "event-stream",
+            ok("").max_age(9).header("content-type", "text/event-stream"),
+        ),
         (NotStored::Framing, "framing", ok("ab").max_age(9).header("content-length", "1")),
         (NotStored::TooLarge, "too-large", ok(vec![0; 2_000]).max_age(9)),
         (NotStored::Declined, "declined", ok("").max_age(9).extension(tower_cdn::DoNotStore)),
@@ -85,7 +99,10 @@ async fn s2_8_why_it_was_not_stored() {
         w.origin.says("/", response);
         let reply = w.get("/").await;
         assert_eq!(reply.cache().detail(), Some(Detail::NotStored(reason)));
-        assert_eq!(reply.field("cache-status"), Some(format!("tower-cdn; fwd=uri-miss; detail={word}").as_str()));
+        assert_eq!(
+            reply.field("cache-status"),
+            Some(format!("tower-cdn; fwd=uri-miss; detail={word}").as_str())
+        );
     }
     let w = world();
     w.origin.says("/", ok("").max_age(9));
@@ -106,14 +123,19 @@ async fn fwd_status_where_it_differs() {
     let w = world();
     w.origin.says("/", ok("content").max_age(10).etag("\"a\""));
     let not_modified = w.get("/").header("if-none-match", "\"a\"");
-    assert_eq!(field(not_modified).await, "tower-cdn; fwd=uri-miss; fwd-status=200; ttl=10; stored");
+    assert_eq!(
+        field(not_modified).await,
+        "tower-cdn; fwd=uri-miss; fwd-status=200; ttl=10; stored"
+    );
     w.origin.says("/missing", answer(404).max_age(10));
     assert_eq!(field(w.get("/missing")).await, "tower-cdn; fwd=uri-miss; ttl=10; stored");
 }
 
 #[tokio::test(start_paused = true)]
 async fn names_of_the_operators_choice() {
-    for (name, shown) in [("edge-1", "edge-1"), ("no token", "tower-cdn"), ("", "tower-cdn"), ("1x", "tower-cdn")] {
+    for (name, shown) in
+        [("edge-1", "edge-1"), ("no token", "tower-cdn"), ("", "tower-cdn"), ("1x", "tower-cdn")]
+    {
         let w = world_of(CachePolicy::default().cache_status(Some(name)));
         w.origin.says("/", ok("a").max_age(60));
         let reply = w.get("/").await;
@@ -138,14 +160,20 @@ async fn it_can_be_turned_off_and_the_extension_stays() {
 async fn s2_caches_nearer_to_the_origin_stand_in_front() {
     let w = world();
     w.origin.says("/", ok("a").max_age(60).header("cache-status", "inner; hit"));
-    let fields = |reply: &Reply| reply.fields("cache-status").iter().map(|f| (*f).to_owned()).collect::<Vec<_>>();
+    let fields = |reply: &Reply| {
+        reply.fields("cache-status").iter().map(|f| (*f).to_owned()).collect::<Vec<_>>()
+    };
     let first = w.get("/").await;
     assert_eq!(fields(&first), ["inner; hit", "tower-cdn; fwd=uri-miss; ttl=60; stored"]);
     drop(first.told().await);
     settle().await;
     for _ in 0..2 {
         let hit = w.get("/").header("cache-status", "evil; hit").await;
-        assert_eq!(fields(&hit), ["inner; hit", "tower-cdn; hit; ttl=60"], "once, and not the client's");
+        assert_eq!(
+            fields(&hit),
+            ["inner; hit", "tower-cdn; hit; ttl=60"],
+            "once, and not the client's"
+        );
     }
 }
 

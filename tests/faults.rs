@@ -2,7 +2,8 @@
 mod support;
 
 use support::{
-    Answer, Call, Client, Fault, Origin, Troubled, World, answer, ok, pass, seconds, settle, world_with,
+    Answer, Call, Client, Fault, Origin, Troubled, World, answer, ok, pass, seconds, settle,
+    world_with,
 };
 use tower::Layer;
 use tower_cdn::{CachePolicy, CdnCache, CdnCacheLayer, Clock};
@@ -19,8 +20,7 @@ struct Trouble {
 
 fn trouble(store: Troubled) -> Trouble {
     let policy = CachePolicy::default().store_timeout(seconds(1));
-    let layer =
-        CdnCacheLayer::builder(store.clone()).clock(Clock::tokio()).policy(policy).build();
+    let layer = CdnCacheLayer::builder(store.clone()).clock(Clock::tokio()).policy(policy).build();
     let origin = Origin::new();
     let client = Client::new(layer.layer(origin.clone()));
     Trouble { origin, store, layer, client }
@@ -66,6 +66,13 @@ async fn stories(t: &Trouble, what: &str) {
     }
 }
 
+/// All timeouts that follow one another pass.
+async fn give_up() {
+    for _ in 0..10 {
+        pass(1).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn whatever_the_store_does_clients_get_their_answers() {
     for peeks in [true, false] {
@@ -81,7 +88,7 @@ async fn whatever_the_store_does_clients_get_their_answers() {
                 stories(&t, &what).await;
                 t.store.trouble(call, fault);
                 stories(&t, &what).await;
-                pass(60).await;
+                give_up().await;
                 assert_eq!(t.layer.handle().stats().fetches, 0, "{what}: nothing is left behind");
                 // `peek` may always say nothing.
                 if call != Call::Peek || fault == Fault::Panic {
@@ -100,9 +107,9 @@ async fn everything_broken_at_once_is_as_without_a_cache() {
         CALLS.iter().for_each(|call| t.store.trouble(*call, fault));
         for _ in 0..3 {
             assert_eq!(t.client.get("/").await.text().await, "a");
+            give_up().await;
         }
         assert_eq!(t.origin.count(), 3);
-        pass(60).await;
         assert_eq!(t.layer.handle().stats().fetches, 0);
     }
 }
@@ -172,9 +179,13 @@ async fn stale_responses_answer_also_when_the_store_cannot_freshen_them() {
         assert_eq!(t.client.get("/").told().await, "200 a (uri-miss)");
         pass(10).await;
         t.store.trouble(Call::Freshen, fault);
+        for _ in 0..3 {
+            assert_eq!(t.client.get("/").told().await, "200 a (stale)");
+            give_up().await;
+        }
+        t.store.heal();
         assert_eq!(t.client.get("/").told().await, "200 a (stale)");
-        pass(1).await;
-        assert_eq!(t.client.get("/").told().await, "200 a (hit)", "{fault:?}: it was put anew");
+        assert_eq!(t.client.get("/").told().await, "200 a (hit)", "{fault:?}");
     }
 }
 
@@ -190,7 +201,11 @@ async fn what_was_invalidated_is_not_reused_although_it_could_not_be_deleted() {
             assert_eq!(t.client.ask("POST", target).await.status, 204);
             settle().await;
             assert_ne!(t.client.get(target).told().await, "200 a (hit)", "{fault:?} {target}");
-            assert_eq!(t.client.get(target).told().await, "200 a (hit)", "{fault:?} {target}: the new one");
+            assert_eq!(
+                t.client.get(target).told().await,
+                "200 a (hit)",
+                "{fault:?} {target}: the new one"
+            );
         }
     }
 }

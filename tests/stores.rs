@@ -103,7 +103,8 @@ async fn a_store_outlives_its_layer() {
 async fn a_new_layer_invalidates_what_an_old_one_has_stored() {
     let store = Arc::new(PlainStore::default());
     let origin = Origin::new();
-    origin.always("/", |seen| if seen.method == "POST" { answer(204) } else { ok("a").max_age(60) });
+    origin
+        .always("/", |seen| if seen.method == "POST" { answer(204) } else { ok("a").max_age(60) });
     let client = || {
         let layer = CdnCacheLayer::builder(Arc::clone(&store)).clock(Clock::tokio()).build();
         Client::new(layer.layer(origin.clone()))

@@ -5,16 +5,16 @@ use super::{
     flight::Supply,
 };
 use crate::{
-    CacheBody, CacheKey, CacheStatus,
+    Bypass, CacheBody, CacheKey, CacheStatus,
     key::NoKey,
     semantics::{
         cache_status::{Detail, Forward},
         directives::RequestDirectives,
-        fields, invalidation,
+        fields, forwarding, invalidation,
         reuse::{self, Verdict},
     },
 };
-use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body;
 
 /// What becomes of a request.
@@ -39,8 +39,13 @@ pub(crate) struct Asked {
 }
 
 impl Engine {
-    pub(crate) fn begin<Q: Body, B>(&self, request: Request<Q>) -> Begin<Q, B> {
+    pub(crate) fn begin<Q: Body, B>(&self, mut request: Request<Q>) -> Begin<Q, B> {
+        if self.policy.loop_id.as_ref().is_some_and(|id| forwarding::is_loop(request.headers(), id))
+        {
+            return Begin::Answer(self.refuse(StatusCode::LOOP_DETECTED, Detail::Loop));
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            self.mark(request.version(), request.headers_mut());
             return if invalidation::is_unsafe(request.method()) {
                 Begin::Unsafe(request)
             } else {
@@ -48,6 +53,7 @@ impl Engine {
             };
         }
         if let Some(detail) = self.stays_out(&request) {
+            self.mark(request.version(), request.headers_mut());
             return Begin::Forward(
                 request,
                 CacheStatus::forwarded(Forward::Bypass).detail_of(detail),
@@ -61,6 +67,7 @@ impl Engine {
             }
             Err(NoKey::TooLong | NoKey::NoHost) => {
                 let status = CacheStatus::forwarded(Forward::Bypass).detail_of(Detail::TooLong);
+                self.mark(head.version, &mut head.headers);
                 return Begin::Forward(Request::from_parts(head, body), status);
             }
         };
@@ -72,6 +79,16 @@ impl Engine {
             // The body is empty, but only the client's side can make one of its kind.
             None => Begin::Ask(asked, body),
         }
+    }
+
+    /// Adds what a forwarded request carries of its way.
+    pub(crate) fn mark(&self, version: Version, headers: &mut HeaderMap) {
+        forwarding::mark(
+            headers,
+            version,
+            self.policy.via.as_deref(),
+            self.policy.loop_id.as_ref(),
+        );
     }
 
     /// The response to a hit, if the store can tell at once.
@@ -94,6 +111,9 @@ impl Engine {
 
     /// Why a GET or HEAD takes no part, if it does not.
     fn stays_out<Q: Body>(&self, request: &Request<Q>) -> Option<Detail> {
+        if request.extensions().get::<Bypass>().is_some() {
+            return Some(Detail::Asked);
+        }
         let headers = request.headers();
         let bytes: usize = headers
             .iter()

@@ -96,17 +96,19 @@ impl Engine {
             let language = selecting::content_language(&headers)?;
             primary.language_variant(*generation, shape, request_headers, &language)
         });
+        let content = arrival.content.unwrap_or_else(random);
+        let length = freshness::spread(lifetime.length, self.policy.lifetime.jitter, content);
         let head = ResponseHead {
             status,
             headers,
             directives: selected.directives,
-            lifetime: lifetime.length,
+            lifetime: length,
             corrected_initial_age,
             response_time,
             date,
             variant,
             by_language,
-            content: arrival.content.unwrap_or_else(random),
+            content,
             part: arrival.part,
             fetch: arrival.fetch,
         };

@@ -24,7 +24,7 @@ use super::{
     look_up::{Found, LookUp},
 };
 use crate::{
-    CacheBody, CacheStatus,
+    CacheBody, CacheStatus, DoNotCollapse,
     semantics::{
         cache_status::{Detail, Forward},
         freshness::Freshness,
@@ -47,7 +47,7 @@ pub(super) type Answer<O, Q> =
 pub(crate) async fn respond<O, Q>(
     engine: Arc<Engine>,
     origin: O,
-    asked: Asked,
+    mut asked: Asked,
     body: Q,
 ) -> Answer<O, Q>
 where
@@ -65,6 +65,7 @@ where
                 Verdict::StaleWhileRevalidate => {
                     let detail = Some(Detail::StaleWhileRevalidate);
                     let response = engine.hit_with(&asked, found, freshness, detail);
+                    engine.mark(asked.head.version, &mut asked.head.headers);
                     refresh(engine, origin, asked, body, look);
                     return Ok(response);
                 }
@@ -75,6 +76,7 @@ where
     if asked.directives.only_if_cached {
         return Ok(engine.refuse(StatusCode::GATEWAY_TIMEOUT, Detail::OnlyIfCached));
     }
+    engine.mark(asked.head.version, &mut asked.head.headers);
     if asked.head.method == Method::HEAD {
         return forward_head(&engine, origin, asked, body, look, reason).await;
     }
@@ -105,7 +107,9 @@ where
             }
         };
     }
-    if !engine.policy.collapse || engine.unshareable.remembers(&look.key) {
+    let may_collapse =
+        engine.policy.collapse && asked.head.extensions.get::<DoNotCollapse>().is_none();
+    if !may_collapse || engine.unshareable.remembers(&look.key) {
         return ask_alone(engine, origin, asked, body, look, status).await;
     }
     match engine.find_seat(&asked, look).await {

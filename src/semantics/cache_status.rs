@@ -62,6 +62,10 @@ pub enum Detail {
     NotCacheable,
     /// The origin's answer fits nothing that it was asked.
     Contradiction,
+    /// The request has been here before (RFC 8586).
+    Loop,
+    /// The request was told to pass by [`Bypass`](crate::Bypass).
+    Asked,
     /// `only-if-cached`, and nothing usable is stored.
     OnlyIfCached,
 }
@@ -80,6 +84,8 @@ impl Detail {
             Self::FetchLimit => "fetch-limit",
             Self::NotCacheable => "not-cacheable",
             Self::Contradiction => "contradiction",
+            Self::Loop => "loop",
+            Self::Asked => "asked",
             Self::OnlyIfCached => "only-if-cached",
         }
     }

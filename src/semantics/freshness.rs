@@ -14,6 +14,8 @@ pub(crate) struct LifetimeRules {
     pub(crate) max_ttl: Duration,
     /// Section 4.2.2: what part of the time since `Last-Modified`, and the longest that gives.
     pub(crate) heuristic: Option<(f64, Duration)>,
+    /// Up to which part a lifetime is cut, at random.
+    pub(crate) jitter: f64,
 }
 
 /// Where a freshness lifetime comes from.
@@ -65,6 +67,14 @@ pub(crate) fn lifetime(
         }
         _ => Lifetime { length: Duration::ZERO, source: Source::Silent },
     }
+}
+
+/// A lifetime cut by up to the fraction `jitter`, so that what was stored together does not expire together. `random` is a number drawn evenly.
+pub(crate) fn spread(length: Duration, jitter: f64, random: u64) -> Duration {
+    let part = random as f64 / u64::MAX as f64;
+    Duration::try_from_secs_f64(length.as_secs_f64() * (1.0 - jitter * part))
+        .unwrap_or(length)
+        .min(length)
 }
 
 /// Section 5.3: an `Expires` that is there but invalid is in the past.
@@ -160,6 +170,7 @@ mod tests {
             default_ttl: None,
             max_ttl: Duration::from_secs(fields::MAX_DELTA),
             heuristic: Some((0.1, Duration::from_secs(86_400))),
+            jitter: 0.0,
         }
     }
 
@@ -226,10 +237,17 @@ mod tests {
             default_ttl: Some(Duration::from_secs(7)),
             max_ttl: Duration::from_secs(60),
             heuristic: None,
+            jitter: 0.0,
         };
         assert_eq!(of(&[short], &rules).0, 5);
         assert_eq!(of(&[long], &rules).0, 60);
         assert_eq!(of(&[], &rules), (7, Source::Default));
+    }
+
+    #[test]
+    fn jitter_only_shortens() {
+        let spread = |jitter, random| spread(Duration::from_secs(100), jitter, random).as_secs();
+        assert_eq!((spread(0.0, u64::MAX), spread(0.2, 0), spread(0.2, u64::MAX)), (100, 100, 80));
     }
 
     #[test]

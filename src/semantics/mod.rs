@@ -6,6 +6,7 @@ pub(crate) mod cache_status;
 pub(crate) mod conditional;
 pub(crate) mod directives;
 pub(crate) mod fields;
+pub(crate) mod forwarding;
 pub(crate) mod freshness;
 pub(crate) mod invalidation;
 pub(crate) mod range;

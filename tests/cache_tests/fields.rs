@@ -1,6 +1,9 @@
 //! Field values: as a definition gives them, as they are sent, as they are compared.
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 /// A value in a definition.
 #[derive(Clone, Debug)]
@@ -8,6 +11,15 @@ pub(crate) enum Value {
     Text(String),
     /// In a field that has a date: seconds relative to the origin's clock.
     Number(i64),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
 }
 
 const DATE_FIELDS: [&str; 5] =
@@ -33,12 +45,11 @@ impl Base<'_> {
                 let date = date(shifted(self.clock?, *seconds));
                 Some(if self.rfc850.contains(&name) { as_rfc850(&date) } else { date })
             }
-            (Value::Number(number), _) => Some(number.to_string()),
             (Value::Text(text), Some(target)) if URL_FIELDS.contains(&name.as_str()) => {
                 let slash = if text.is_empty() { "" } else { "/" };
                 Some(format!("{target}{slash}{text}"))
             }
-            (Value::Text(text), _) => Some(text.clone()),
+            (value, _) => Some(value.to_string()),
         }
     }
 }

@@ -41,7 +41,8 @@ fn main() -> ExitCode {
     let replays = Preset::ALL.map(|preset| Arc::new(Replay::new(preset, Arc::clone(&cases))));
     let trials = replays.iter().flat_map(trials::of).collect();
     let conclusion = libtest_mimic::run(&args, trials);
-    if args.format != Some(FormatSetting::Json) {
+    let whole = !args.list && conclusion.num_filtered_out == 0;
+    if whole && args.format != Some(FormatSetting::Json) {
         for replay in &replays {
             summary::print(replay);
         }
@@ -56,10 +57,11 @@ enum Unread {
     Malformed(String),
 }
 
-fn load() -> Result<Arc<[Case]>, Unread> {
+fn load() -> Result<Arc<[Arc<Case>]>, Unread> {
     let text = fs::read_to_string(DATA).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Unread::Absent,
         _ => Unread::Malformed(error.to_string()),
     })?;
-    definition::cases(&text).map(Into::into).map_err(Unread::Malformed)
+    let cases = definition::cases(&text).map_err(Unread::Malformed)?;
+    Ok(cases.into_iter().map(Arc::new).collect())
 }

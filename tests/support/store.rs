@@ -137,8 +137,12 @@ impl Store for PlainStore {
     async fn freshen(&self, key: &CacheKey, head: StoredHead) -> Result<bool, StoreError> {
         let mut records = self.records();
         let Some(record) = records.get_mut(key.as_bytes()) else { return Ok(false) };
-        record.head = head.to_bytes();
-        Ok(true)
+        let stored = StoredHead::from_bytes(record.head.clone()).map_err(StoreError::new)?;
+        let is_update = head.is_update_of(&stored);
+        if is_update {
+            record.head = head.to_bytes();
+        }
+        Ok(is_update)
     }
 
     async fn delete(&self, key: &CacheKey) -> Result<(), StoreError> {

@@ -1,128 +1,14 @@
-//! The definitions of the tests.
+//! From JSON to definitions. What is not known is an error, so that nothing is passed over in silence.
+use super::{
+    Case, Expected, FieldAndText, FieldCheck, Kind, Preparation, ResponseField, Source, Step,
+    Validator,
+};
 use crate::{
     fields::Value,
     reader::{Object, Result},
 };
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
-
-#[derive(Debug)]
-pub(crate) struct Case {
-    pub(crate) id: String,
-    pub(crate) suite: String,
-    pub(crate) kind: Kind,
-    pub(crate) depends_on: Vec<String>,
-    /// It runs only because others depend on it, and does not count.
-    pub(crate) dependency_only: bool,
-    pub(crate) steps: Vec<Step>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Required,
-    Optimal,
-    Check,
-}
-
-/// A request of the client, the answer of the origin if it gets there, and what is to be seen of both.
-#[derive(Debug)]
-pub(crate) struct Step {
-    pub(crate) method: String,
-    pub(crate) request_fields: Vec<(String, Value)>,
-    pub(crate) request_body: Option<String>,
-    pub(crate) filename: Option<String>,
-    pub(crate) query: Option<String>,
-
-    pub(crate) status: Option<u16>,
-    pub(crate) response_fields: Vec<ResponseField>,
-    pub(crate) response_body: Option<String>,
-    pub(crate) response_pause: u64,
-    pub(crate) disconnect: bool,
-    pub(crate) pause_after: bool,
-
-    pub(crate) magic_locations: bool,
-    pub(crate) magic_ims: bool,
-    /// Fields whose dates are written as RFC 850 did.
-    pub(crate) rfc850: Vec<String>,
-
-    pub(crate) expected: Expected,
-    preparation: Preparation,
-}
-
-#[derive(Debug)]
-pub(crate) struct ResponseField {
-    pub(crate) name: String,
-    pub(crate) value: Value,
-    /// The client must find it.
-    pub(crate) promised: bool,
-}
-
-#[derive(Debug)]
-pub(crate) struct Expected {
-    pub(crate) source: Option<Source>,
-    /// The inner `None` is any status.
-    pub(crate) status: Option<Option<u16>>,
-    /// The inner `None` is any body.
-    pub(crate) text: Option<Option<String>>,
-    pub(crate) check_body: bool,
-    pub(crate) fields: Vec<FieldCheck>,
-    pub(crate) unwanted_fields: Vec<FieldAndText>,
-    /// The statuses of the interim responses.
-    pub(crate) interim: Option<Vec<u64>>,
-    pub(crate) method: Option<String>,
-    pub(crate) request_fields: Option<Vec<FieldAndText>>,
-    pub(crate) unwanted_request_fields: Option<Vec<FieldAndText>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    Cached,
-    NotCached,
-    Validated(Validator),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Validator {
-    Etag,
-    LastModified,
-}
-
-#[derive(Debug)]
-pub(crate) enum FieldCheck {
-    Present(String),
-    Is(String, Value),
-    SameAs(String, String),
-    Above(String, i64),
-}
-
-/// A field, and perhaps its value or a part of it.
-#[derive(Debug)]
-pub(crate) struct FieldAndText {
-    pub(crate) name: String,
-    pub(crate) text: Option<String>,
-}
-
-/// Which checks say nothing about the subject of the test when they do not hold.
-#[derive(Debug)]
-struct Preparation {
-    all: bool,
-    parts: Vec<String>,
-}
-
-impl Step {
-    /// Whether the check of this member of the definition is only preparation.
-    pub(crate) fn prepares(&self, part: &str) -> bool {
-        self.preparation.all || self.preparation.parts.iter().any(|name| name == part)
-    }
-
-    /// The origin expects a validator.
-    pub(crate) fn validator(&self) -> Option<Validator> {
-        match self.expected.source {
-            Some(Source::Validated(validator)) => Some(validator),
-            _ => None,
-        }
-    }
-}
 
 /// The tests that run.
 pub(crate) fn cases(text: &str) -> Result<Vec<Case>> {
@@ -139,7 +25,7 @@ pub(crate) fn cases(text: &str) -> Result<Vec<Case>> {
             }
             cases.extend(case(id, &name, test)?);
         }
-        suite.ignore(&["name", "description"]);
+        suite.ignore(&["name", "description", "spec_anchors"]);
         suite.finish()?;
     }
     Ok(cases)
@@ -160,7 +46,11 @@ fn case(id: &str, suite: &str, json: &Json) -> Result<Option<Case>> {
         kind,
         depends_on: object.texts("depends_on")?,
         dependency_only: object.flag("dependency_only")?.unwrap_or(false),
-        steps: object.list("requests", Some)?.into_iter().map(|json| step(id, json)).collect::<Result<_>>()?,
+        steps: object
+            .list("requests", Some)?
+            .into_iter()
+            .map(|json| step(id, json))
+            .collect::<Result<_>>()?,
     };
     let for_browsers = object.flag("browser_only")?.unwrap_or(false);
     object.ignore(&["id", "name", "description", "spec_anchors"]);
@@ -178,7 +68,7 @@ fn step(id: &str, json: &Json) -> Result<Step> {
         filename: object.text("filename")?,
         query: object.text("query_arg")?,
 
-        status: object.list("response_status", Some)?.first().map(|json| status(json)).map(|status| status.ok_or_else(|| object.wrong("response_status"))).transpose()?,
+        status: response_status(&object)?,
         response_fields: object.list("response_headers", response_field)?,
         response_body: object.nullable("response_body", text)?.flatten(),
         response_pause: object.number("response_pause")?.unwrap_or(0),
@@ -202,6 +92,14 @@ fn step(id: &str, json: &Json) -> Result<Step> {
     Ok(step)
 }
 
+/// A status and a phrase.
+fn response_status(object: &Object<'_>) -> Result<Option<u16>> {
+    match object.list("response_status", Some)?.as_slice() {
+        [] => Ok(None),
+        [code, ..] => status(code).map(Some).ok_or_else(|| object.wrong("response_status")),
+    }
+}
+
 fn expected(object: &Object<'_>) -> Result<Expected> {
     let source = match object.text("expected_type")?.as_deref() {
         None => None,
@@ -212,7 +110,11 @@ fn expected(object: &Object<'_>) -> Result<Expected> {
         Some(_) => return Err(object.wrong("expected_type")),
     };
     // To expect no field is different from no expectation: the origin has to get the request then.
-    let if_there = |name| Ok::<_, String>(object.member(name).is_some().then_some(object.list(name, field_and_text)?));
+    let fields_if_there = |name| {
+        let fields = object.list(name, field_and_text)?;
+        Ok::<_, String>(object.member(name).map(|_| fields))
+    };
+    let interim = object.list("expected_interim_responses", |item| item[0].as_u64())?;
     Ok(Expected {
         source,
         status: object.nullable("expected_status", status)?,
@@ -220,10 +122,10 @@ fn expected(object: &Object<'_>) -> Result<Expected> {
         check_body: object.flag("check_body")?.unwrap_or(true),
         fields: object.list("expected_response_headers", field_check)?,
         unwanted_fields: object.list("expected_response_headers_missing", field_and_text)?,
-        interim: object.member("expected_interim_responses").is_some().then_some(object.list("expected_interim_responses", |item| item[0].as_u64())?),
+        interim,
         method: object.text("expected_method")?,
-        request_fields: if_there("expected_request_headers")?,
-        unwanted_request_fields: if_there("expected_request_headers_missing")?,
+        request_fields: fields_if_there("expected_request_headers")?,
+        unwanted_request_fields: fields_if_there("expected_request_headers_missing")?,
     })
 }
 
@@ -273,7 +175,9 @@ fn field_check(json: &Json) -> Option<FieldCheck> {
 }
 
 fn field_and_text(json: &Json) -> Option<FieldAndText> {
-    let Json::Array(parts) = json else { return Some(FieldAndText { name: text(json)?, text: None }) };
+    let Json::Array(parts) = json else {
+        return Some(FieldAndText { name: text(json)?, text: None });
+    };
     match parts.as_slice() {
         [name, given] => Some(FieldAndText { name: text(name)?, text: Some(text(given)?) }),
         _ => None,
