@@ -69,6 +69,27 @@ impl CacheKey {
             .then(|| self.selected(generation, names, request, Some(language)))
     }
 
+    /// A group of responses of this key's origin (RFC 9875 section 2.1).
+    pub(crate) fn group(&self, name: &str) -> Self {
+        let mut parts = KeyBytes(self.origin().to_vec());
+        parts.push(Tag::Group, name.as_bytes());
+        parts.finish()
+    }
+
+    /// The parts in front of the path: scheme, host and port.
+    fn origin(&self) -> &[u8] {
+        let mut end = 0_usize;
+        while let Some(part) = self.bytes.get(end..)
+            && let Some((tag, rest)) = part.split_first()
+            && *tag != Tag::Path as u8
+            && let Some((length, _)) = rest.split_first_chunk()
+        {
+            let length = usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX);
+            end = end.saturating_add(length).saturating_add(9);
+        }
+        self.bytes.get(..end).unwrap_or_default()
+    }
+
     fn selected(
         &self,
         generation: u64,
@@ -129,6 +150,7 @@ enum Tag {
     Nominated = b'n',
     Missing = b'm',
     Language = b'l',
+    Group = b'G',
 }
 
 struct KeyBytes(Vec<u8>);
@@ -588,6 +610,17 @@ mod tests {
             key(&policy, "http://example.com/a?", &[]).unwrap(),
             key(&policy, "http://example.com/a", &[]).unwrap()
         );
+    }
+
+    #[test]
+    fn rfc9875_s2_1_a_group_is_one_of_an_origin() {
+        let policy = KeyPolicy::default();
+        let group = |uri, name| key(&policy, uri, &[]).unwrap().group(name);
+        assert_eq!(group("http://a/x?y", "g"), group("http://A:80/", "g"));
+        assert_ne!(group("http://a/", "g"), group("http://a/", "G"));
+        assert_ne!(group("http://a/", "g"), group("http://a:81/", "g"));
+        assert_ne!(group("http://a/", "g"), group("https://a/", "g"));
+        assert!(CacheKey::from_bytes(vec![b's', 0xff]).group("g").as_bytes().len() > 9);
     }
 
     #[test]

@@ -51,6 +51,7 @@ mod body;
 mod clock;
 mod engine;
 mod error;
+mod invalidation;
 mod key;
 mod layer;
 mod policy;

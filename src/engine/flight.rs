@@ -231,6 +231,11 @@ impl Flights {
         number
     }
 
+    /// A number for something that happens now: higher than those of all fetches that were sent before.
+    pub(crate) fn number(&self) -> u64 {
+        self.lock().next()
+    }
+
     /// The store has deleted what it had: only fetches that are under way need the memory of it.
     pub(crate) fn deleted(&self, primary: &CacheKey, number: u64) {
         let mut table = self.lock();

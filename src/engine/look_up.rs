@@ -128,6 +128,12 @@ impl Engine {
         best.select(primary, index, request).unwrap_or_else(|| LookUp::nothing(primary.clone()))
     }
 
+    /// Was it asked for before something made it invalid?
+    pub(crate) fn is_invalidated(&self, primary: &CacheKey, head: &ResponseHead) -> bool {
+        self.flights.is_invalidated(primary, head.fetch)
+            || self.rules.concern(&head.groups, head.fetch)
+    }
+
     /// What a stored response says, if it is the one that the key asks for and was not invalidated.
     fn read(&self, primary: &CacheKey, key: &CacheKey, stored: StoredResponse) -> Option<Read> {
         // The full key is compared: a collision in a store is a miss.
@@ -135,7 +141,7 @@ impl Engine {
             return None;
         }
         match stored.head.kind {
-            Kind::Response(head) if self.flights.is_invalidated(primary, head.fetch) => None,
+            Kind::Response(head) if self.is_invalidated(primary, &head) => None,
             Kind::Response(head) => Some(Read::Response(Found { head, content: stored.content })),
             Kind::Variants(index) => Some(Read::Variants(index)),
         }

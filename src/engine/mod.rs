@@ -22,7 +22,7 @@ pub(crate) mod write_through;
 pub(crate) use origin::Origin;
 pub use stats::Stats;
 
-use crate::{CachePolicy, Clock, KeyPolicy, Store, store::ErasedStore};
+use crate::{CachePolicy, Clock, KeyPolicy, Store, invalidation::Rules, store::ErasedStore};
 use flight::Flights;
 pub(crate) use spare::Spare;
 use stats::Counters;
@@ -36,6 +36,7 @@ pub(crate) struct Engine {
     unshareable: Unshareable,
     indexing: shelf::Indexing,
     counters: Counters,
+    rules: Rules,
     pub(crate) policy: CachePolicy,
     pub(crate) keys: KeyPolicy,
     pub(crate) clock: Clock,
@@ -50,6 +51,7 @@ impl Engine {
             unshareable: Unshareable::default(),
             indexing: shelf::Indexing::default(),
             counters: Counters::default(),
+            rules: Rules::default(),
             policy: CachePolicy::default(),
             keys: KeyPolicy::default(),
             clock: Clock::default(),

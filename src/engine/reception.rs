@@ -5,7 +5,7 @@ use crate::{
     clock::Moment,
     semantics::{
         directives::Directives,
-        freshness,
+        freshness, groups,
         selecting::{self, Nominated},
         storing::{self, Candidate, NotStored, SetCookie},
         targeted,
@@ -96,6 +96,7 @@ impl Engine {
             let language = selecting::content_language(&headers)?;
             primary.language_variant(*generation, shape, request_headers, &language)
         });
+        let groups = groups::listed(&headers, &groups::CACHE_GROUPS);
         let content = arrival.content.unwrap_or_else(random);
         let length = freshness::spread(lifetime.length, self.policy.lifetime.jitter, content);
         let head = ResponseHead {
@@ -108,6 +109,7 @@ impl Engine {
             date,
             variant,
             by_language,
+            groups: groups.iter().map(|name| primary.group(name)).collect(),
             content,
             part: arrival.part,
             fetch: arrival.fetch,

@@ -313,6 +313,9 @@ impl Engine {
             if let Some(place) = self.variant_for(asked, landed) {
                 return Fit::OtherVariant(place);
             }
+            if self.is_invalidated(&asked.primary, &landed.head) {
+                return Fit::Stale;
+            }
             let freshness = landed.head.freshness(&self.clock.read());
             match reuse::judge(
                 &asked.directives,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     CacheBody, CacheKey, CacheStatus, key,
-    semantics::{cache_status::Forward, directives::RequestDirectives, invalidation},
+    semantics::{cache_status::Forward, directives::RequestDirectives, groups, invalidation},
 };
 use http::{Method, Request, Response, Uri, request};
 use std::sync::Arc;
@@ -39,6 +39,14 @@ where
     let named = uri.as_ref().map(|uri| key::named_keys(&engine.keys, uri, response.headers()));
     for key in target.iter().chain(named.iter().flatten()) {
         engine.invalidate(key).await;
+    }
+    if let Some(target) = &target {
+        // RFC 9875 section 3.
+        let names = groups::listed(response.headers(), &groups::CACHE_GROUP_INVALIDATION);
+        if !names.is_empty() {
+            let groups = names.iter().map(|name| target.group(name));
+            engine.rules.invalidate_groups(groups, engine.flights.number());
+        }
     }
     let (Some(target), Some(uri)) = (target, uri) else {
         return Ok(engine.exit(response.map(CacheBody::forwarded), status));

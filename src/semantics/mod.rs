@@ -8,7 +8,10 @@ pub(crate) mod directives;
 pub(crate) mod fields;
 pub(crate) mod forwarding;
 pub(crate) mod freshness;
+pub(crate) mod groups;
 pub(crate) mod invalidation;
+#[cfg(test)]
+mod properties;
 pub(crate) mod range;
 pub(crate) mod reuse;
 pub(crate) mod selecting;

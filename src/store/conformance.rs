@@ -236,6 +236,7 @@ fn head(name: &str, version: u8) -> StoredHead {
             date: time,
             variant: Some((u64::MAX, vec![header::ACCEPT, header::ACCEPT_LANGUAGE])),
             by_language: None,
+            groups: vec![key("g"), key("h")],
             content: CONTENT,
             part: Parts::new(3..9, 11),
             fetch: 0,

@@ -45,6 +45,8 @@ pub(crate) struct ResponseHead {
     pub(crate) variant: Option<(u64, Shape)>,
     /// The variant's key for requests that like its language best; needed until it is in the index.
     pub(crate) by_language: Option<CacheKey>,
+    /// The groups that it belongs to (RFC 9875 section 2.1).
+    pub(crate) groups: Vec<CacheKey>,
     /// Drawn at random for each content that is stored: a head goes only with its own content.
     pub(crate) content: u64,
     /// What the content has of the representation; `None` if it is all of it (RFC 9111 section 3.3).
@@ -74,6 +76,7 @@ impl PartialEq for ResponseHead {
             && self.response_time.wall == other.response_time.wall
             && self.date == other.date
             && self.variant == other.variant
+            && self.groups == other.groups
             && self.content == other.content
             && self.part == other.part
     }
@@ -116,7 +119,11 @@ impl StoredHead {
                     .iter()
                     .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
                     .sum();
-                bytes.saturating_add(head.headers.len().saturating_mul(FIELD_OVERHEAD))
+                let groups: usize =
+                    head.groups.iter().map(|g| g.as_bytes().len().saturating_add(64)).sum();
+                bytes
+                    .saturating_add(head.headers.len().saturating_mul(FIELD_OVERHEAD))
+                    .saturating_add(groups)
             }
             Kind::Variants(index) => index.weight(),
         };

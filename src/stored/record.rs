@@ -89,6 +89,10 @@ fn put_response(out: &mut Vec<u8>, head: &ResponseHead) {
             put_names(out, shape);
         }
     }
+    put_count(out, head.groups.len());
+    for group in &head.groups {
+        put_bytes(out, group.as_bytes());
+    }
     out.put_u64(head.content);
     match &head.part {
         None => out.put_u8(0),
@@ -129,6 +133,7 @@ fn get_response(input: &mut Bytes) -> Result<ResponseHead, RecordError> {
             _ => return Err(DAMAGED),
         },
         by_language: None,
+        groups: get_list(input, |input| get_bytes(input).map(CacheKey::from_bytes))?,
         content: get_u64(input)?,
         part: match get_u8(input)? {
             0 => None,
@@ -305,6 +310,7 @@ mod tests {
                 date: at(time / 2),
                 variant,
                 by_language: None,
+                groups: vec![CacheKey::from_bytes(vec![7; usize::from(status % 3)])],
                 content: u64::from(age) << 7,
                 part: Parts::new(0..u64::from(age), u64::from(lifetime)),
                 fetch: 0,
