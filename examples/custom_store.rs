@@ -10,13 +10,12 @@ use tower_cdn::{
 
 /// Keeps records of bytes, as a store would that writes to a disk or to a server.
 #[derive(Debug, Default)]
-struct Records(Mutex<HashMap<Vec<u8>, (Vec<u8>, Content)>>);
+struct Records(Mutex<Map>);
+
+type Map = HashMap<Vec<u8>, (Vec<u8>, Content)>;
 
 impl Records {
-    fn with<T>(
-        &self,
-        act: impl FnOnce(&mut HashMap<Vec<u8>, (Vec<u8>, Content)>) -> T,
-    ) -> Result<T, StoreError> {
+    fn with<T>(&self, act: impl FnOnce(&mut Map) -> T) -> Result<T, StoreError> {
         self.0.lock().map(|mut map| act(&mut map)).map_err(|_| StoreError::new("poisoned"))
     }
 }

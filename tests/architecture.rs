@@ -55,7 +55,10 @@ fn semantics_is_pure() {
             let is_macro_or_module = !text[at..].contains("::") || root.is_empty();
             let is_local = sources().keys().any(|other| *other == format!("semantics/{root}.rs"));
             assert!(
-                PURE.contains(&root.as_str()) || is_macro_or_module || is_local || is_own(text, &root),
+                PURE.contains(&root.as_str())
+                    || is_macro_or_module
+                    || is_local
+                    || is_own(text, &root),
                 "{file} uses {root}"
             );
         }
@@ -88,7 +91,10 @@ fn the_reader_of_paths_reads_paths() {
     assert_eq!(read("use super::A;", "store/mod.rs"), ["A"]);
     assert_eq!(read("use super::A;", "layer.rs"), ["A"]);
     let none: [&str; 0] = [];
-    assert_eq!(read(&code("// crate::a\n/// [crate::b]\n#[cfg(test)]\nuse crate::c;"), "layer.rs"), none);
+    assert_eq!(
+        read(&code("// crate::a\n/// [crate::b]\n#[cfg(test)]\nuse crate::c;"), "layer.rs"),
+        none
+    );
 }
 
 /// All files below `src`, without comments and tests.
@@ -109,7 +115,10 @@ fn sources() -> BTreeMap<String, String> {
     let name = |path: &Path| {
         path.strip_prefix(&root).expect("below").to_str().expect("text").replace('\\', "/")
     };
-    found.iter().map(|path| (name(path), code(&fs::read_to_string(path).expect("a file")))).collect()
+    found
+        .iter()
+        .map(|path| (name(path), code(&fs::read_to_string(path).expect("a file"))))
+        .collect()
 }
 
 /// Without comments, and without what follows the first `#[cfg(test)]`: tests stand last.

@@ -111,6 +111,7 @@ pub(crate) enum Whose {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "one range is a list of ranges here")]
 mod tests {
     use super::*;
     use Whose::*;

@@ -134,7 +134,7 @@ fn a_request_that_was_not_sent_gets_a_fresh_connection() {
         first.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nCache-Control: no-store\r\n\r\n1");
         closing.recv_timeout(PATIENCE).expect("the client has its answer");
         // The program still has this connection in its pool.
-        drop(first);
+        first.close();
         closed.send(()).expect("the test waits");
         let mut second = listener.accept();
         second.request();

@@ -207,6 +207,12 @@ impl Peer {
         self.stream.get_mut().shutdown(Shutdown::Write).expect("an open connection");
     }
 
+    /// Closes the connection at once. To drop it is not enough: a child process that another test
+    /// is about to start has it too, until it runs its program.
+    pub(crate) fn close(self) {
+        self.stream.get_ref().shutdown(Shutdown::Both).expect("an open connection");
+    }
+
     pub(crate) fn take(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.stream.read_exact(&mut bytes).expect("the peer sends");
