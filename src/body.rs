@@ -42,6 +42,13 @@ impl<B> CacheBody<B> {
     }
 }
 
+/// An empty body: what layers outside ask for that answer on their own, such as a timeout.
+impl<B> Default for CacheBody<B> {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl<B> Body for CacheBody<B>
 where
     B: Body<Data = Bytes>,

@@ -76,12 +76,30 @@ impl CacheKey {
         parts.finish()
     }
 
+    /// The key without what stands behind the query, if anything does: that of the URI alone.
+    pub(crate) fn bare(&self) -> Option<Self> {
+        let tags = [Tag::Scheme, Tag::Host, Tag::Port, Tag::Path, Tag::Query];
+        let bare = self.parts_while(|tag| tags.iter().any(|known| tag == *known as u8));
+        (bare.len() < self.bytes.len()).then(|| Self::from_bytes(bare.to_vec()))
+    }
+
+    /// All responses whose keys are this one and something more.
+    pub(crate) fn uri_group(&self) -> Self {
+        let mut parts = KeyBytes(self.bytes.to_vec());
+        parts.push(Tag::Uri, b"");
+        parts.finish()
+    }
+
     /// The parts in front of the path: scheme, host and port.
     fn origin(&self) -> &[u8] {
+        self.parts_while(|tag| tag != Tag::Path as u8)
+    }
+
+    fn parts_while(&self, is_wanted: impl Fn(u8) -> bool) -> &[u8] {
         let mut end = 0_usize;
         while let Some(part) = self.bytes.get(end..)
             && let Some((tag, rest)) = part.split_first()
-            && *tag != Tag::Path as u8
+            && is_wanted(*tag)
             && let Some((length, _)) = rest.split_first_chunk()
         {
             let length = usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX);
@@ -151,6 +169,7 @@ enum Tag {
     Missing = b'm',
     Language = b'l',
     Group = b'G',
+    Uri = b'u',
 }
 
 struct KeyBytes(Vec<u8>);
@@ -663,6 +682,15 @@ mod tests {
         let mut head = head("http://a.example/", &[("host", "b.example")]);
         KeyPolicy::default().prepare(&mut head, None);
         assert_eq!(head.headers[header::HOST], "a.example");
+    }
+
+    #[test]
+    fn rfc9111_s4_4_the_key_of_the_uri_alone() {
+        let policy = KeyPolicy::default();
+        let bare = key(&policy, "http://a:81/x?y", &[]).unwrap();
+        assert_eq!(bare.bare(), None);
+        let more = key(&policy, "http://a:81/x?y", &[("x-forwarded-host", "b")]).unwrap();
+        assert_eq!(more.bare(), Some(bare));
     }
 
     #[test]

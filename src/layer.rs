@@ -112,7 +112,7 @@ impl Builder {
     /// How to make an empty request body of the type that the services of this layer take.
     ///
     /// It is used only where the origin's answer contradicts what it was asked, and has to be asked once more without conditions after the client's body is
-    /// spent. Without it such an answer is 502, or what is stored where that may answer without being validated. Known already: those of `http-body-util` over
+    /// spent. Without it such an answer is 502, or what is stored where `stale-if-error` permits. Known already: those of `http-body-util` over
     /// [`Bytes`](bytes::Bytes).
     ///
     /// # Example: for axum

@@ -328,17 +328,81 @@ async fn nobody_joins_what_is_stale_while_it_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_no_freshness_is_shared_by_those_who_waited_only() {
+async fn s4_what_may_not_be_reused_without_validation_is_not_shared() {
+    for says in ["no-cache", "max-age=0", "max-age=0, must-revalidate"] {
+        let w = world();
+        let (slow, hold) = ok("a").says(says).etag("\"a\"").held();
+        w.origin.says("/", slow);
+        w.origin.always("/", move |_| ok("own").says(says).etag("\"own\""));
+        let crowd = crowd(&w, 5);
+        settle().await;
+        assert_eq!(w.origin.count(), 1);
+        hold.release();
+        let expected = [("200 a (uri-miss)", 1), ("200 own (uri-miss)", 4)];
+        assert_eq!(told(crowd).await, outcomes(&expected), "{says}");
+        assert_eq!(w.origin.count(), 5);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rfc5861_s3_what_may_be_reused_while_it_is_stale_is_shared() {
     let w = world();
-    let (slow, hold) = ok("a").says("no-cache").etag("\"a\"").held();
+    let (slow, hold) = ok("a").says("max-age=0, stale-while-revalidate=60").held();
     w.origin.says("/", slow);
-    w.origin.says("/", answer(304).etag("\"a\""));
     let crowd = crowd(&w, 5);
     settle().await;
     hold.release();
-    assert_eq!(told(crowd).await, outcomes(&[("200 a (uri-miss)", 1), ("200 a (uri-miss+)", 4)]));
-    assert_eq!(w.get("/").told().await, "200 a (stale)");
-    assert_eq!(w.origin.count(), 2);
+    let expected = [("200 a (uri-miss)", 1), ("200 a (uri-miss+)", 4)];
+    assert_eq!(told(crowd).await, outcomes(&expected));
+    assert_eq!(w.origin.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_of_any_size_do_no_harm() {
+    for limit in [Duration::ZERO, Duration::from_millis(1), Duration::MAX] {
+        let policy = CachePolicy::default()
+            .wait_timeout(limit)
+            .stall_timeout(limit)
+            .stale_deadline(limit)
+            .unshareable_for(limit)
+            .min_ttl(limit)
+            .max_ttl(limit)
+            .stale_if_error(limit)
+            .stale_while_revalidate(limit);
+        // No time to answer in is no answer in time.
+        let policy =
+            if limit.is_zero() { policy } else { policy.fetch_timeout(limit).store_timeout(limit) };
+        let w = world_of(policy);
+        w.origin.always("/", |_| ok("a").max_age(60).etag("\"a\""));
+        w.origin.always("/mine", |_| ok("a").says("private"));
+        for target in ["/", "/mine"] {
+            for _ in 0..3 {
+                let all: Vec<_> = (0..3).map(|_| w.get(target).start()).collect();
+                for reply in all {
+                    let reply = reply.await.unwrap();
+                    assert_eq!(
+                        (reply.status, reply.text().await.as_str()),
+                        (200, "a"),
+                        "{limit:?} {target}"
+                    );
+                }
+                pass(100).await;
+            }
+        }
+        w.assert_idle().await;
+    }
+    let nothing = CachePolicy::default().max_object(0).max_variants(0).max_fetches(0).window(0);
+    let w = world_of(nothing.max_head(0));
+    w.origin.always("/", |_| ok("a").max_age(60).vary("x-a"));
+    for _ in 0..3 {
+        assert_eq!(w.get("/").header("x-a", "1").await.text().await, "a");
+    }
+    let w = world_of(CachePolicy::default().window(0).max_variants(0));
+    w.origin.always("/", |_| ok("").max_age(60).vary("x-a").chunks(&["a", "b"]));
+    for _ in 0..3 {
+        assert_eq!(w.get("/").header("x-a", "1").await.text().await, "ab");
+        settle().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -406,4 +470,64 @@ async fn a_wait_timeout_of_the_operators_choice() {
     let follower = w.get("/").start_told();
     pass(1).await;
     assert_eq!(follower.await.unwrap(), "200 own (uri-miss)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_private_is_dropped_when_its_client_has_left() {
+    let w = world();
+    let (response, feed) = ok("").says("private").fed();
+    let (slow, hold) = response.held();
+    w.origin.says("/", slow);
+    w.origin.always("/", |_| ok("own").says("private"));
+    let leader = w.get("/").start();
+    settle().await;
+    let followers = crowd(&w, 3);
+    settle().await;
+    leader.abort();
+    settle().await;
+    hold.release();
+    assert_eq!(told(followers).await, outcomes(&[("200 own (uri-miss)", 3)]));
+    assert!(feed.is_dropped(), "nobody else may have it");
+    w.assert_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_variant_that_cannot_be_shared_does_not_part_the_others() {
+    let w = world();
+    w.origin.says("/", ok("en").max_age(1).vary("x-a"));
+    w.origin.says("/", ok("mine").says("private").vary("x-a"));
+    assert_eq!(w.get("/").header("x-a", "1").told().await, "200 en (uri-miss)");
+    assert_eq!(w.get("/").header("x-a", "2").told().await, "200 mine (vary-miss)");
+    let (slow, hold) = ok("three").max_age(60).vary("x-a").held();
+    w.origin.says("/", slow);
+    let together: Vec<_> = (0..5).map(|_| w.get("/").header("x-a", "3").start_told()).collect();
+    settle().await;
+    assert_eq!(w.origin.count(), 3);
+    hold.release();
+    let expected = [("200 three (vary-miss)", 1), ("200 three (vary-miss+)", 4)];
+    assert_eq!(told(together).await, outcomes(&expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_arrives_is_joined_while_another_uri_is_invalidated() {
+    // The table of flights is asked twice here: it must not wait for itself.
+    let w = world();
+    let (response, feed) = ok("").max_age(60).fed();
+    w.origin.says("/", response);
+    w.origin.says("/other", answer(204));
+    let first = w.get("/").start_told();
+    settle().await;
+    let (pending, hold) = ok("p").max_age(60).held();
+    w.origin.says("/pending", pending);
+    let pending = w.get("/pending").start_told();
+    settle().await;
+    w.post("/other").told().await;
+    let second = w.get("/").start_told();
+    settle().await;
+    feed.chunk("a");
+    feed.end();
+    assert_eq!(first.await.unwrap(), "200 a (uri-miss)");
+    assert_eq!(second.await.unwrap(), "200 a (uri-miss+)", "another URI was invalidated");
+    hold.release();
+    assert_eq!(pending.await.unwrap(), "200 p (uri-miss)");
 }

@@ -161,23 +161,25 @@ async fn tower_http_outside() {
     assert_eq!(plain.text().await, "hello ".repeat(100));
 }
 
-/// tower-http's timeout and its like make an empty body of the inner service's kind.
-#[test]
-fn the_body_has_a_default_as_layers_outside_ask_for_it() {
-    struct Probe<T>(std::marker::PhantomData<T>);
-    trait Otherwise {
-        const HAS_DEFAULT: bool = false;
-    }
-    impl<T> Otherwise for Probe<T> {}
-    impl<T: Default> Probe<T> {
-        const HAS_DEFAULT: bool = true;
-    }
-    let has = [
-        Probe::<Full<Bytes>>::HAS_DEFAULT,
-        Probe::<OriginBody>::HAS_DEFAULT,
-        Probe::<CacheBody<OriginBody>>::HAS_DEFAULT,
-    ];
-    assert_eq!(has, [true, false, true], "whatever the inner body has");
+/// tower-http's timeout makes an empty body by `Default`, which the inner service's has not.
+#[tokio::test(start_paused = true)]
+async fn tower_http_timeout_outside() {
+    let origin = Origin::new();
+    let limit = Duration::from_secs(9);
+    let service = ServiceBuilder::new()
+        .layer(TimeoutLayer::with_status_code(http::StatusCode::GATEWAY_TIMEOUT, limit))
+        .layer(layer())
+        .service(origin.clone());
+    let client = Client::new(service);
+    let (slow, hold) = ok("a").max_age(60).held();
+    origin.says("/", slow);
+    let asked = client.get("/").start();
+    pass(9).await;
+    let reply = asked.await.unwrap();
+    assert_eq!((reply.status, reply.text().await.as_str()), (504, ""));
+    hold.release();
+    settle().await;
+    assert_eq!(client.get("/").told().await, "200 a (hit)", "the fetch went on");
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,7 +22,12 @@ async fn status(w: &World, conditions: &[(&str, &str)]) -> u16 {
     let reply = ask.await;
     assert_eq!(reply.how(), "hit");
     let status = reply.status;
-    assert_eq!(reply.text().await, if status == 200 { "content" } else { "" });
+    let expected = match status {
+        200 => "content",
+        206 => "co",
+        _ => "",
+    };
+    assert_eq!(reply.text().await, expected);
     status
 }
 
@@ -47,16 +52,19 @@ async fn s13_1_2_if_none_match() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s13_1_1_if_match_compares_strongly() {
+async fn rfc9111_s4_3_2_conditions_for_the_origin_are_not_evaluated_here() {
     let w = stored(Some("\"a\"")).await;
-    for (tags, expected) in
-        [("\"a\"", 200), ("\"b\", \"a\"", 200), ("*", 200), ("\"b\"", 412), ("W/\"a\"", 412)]
-    {
-        assert_eq!(status(&w, &[("if-match", tags)]).await, expected, "{tags}");
+    let (before, after) = (w.date(-3_000), w.date(-1_000));
+    for condition in [
+        ("if-match", "\"a\""),
+        ("if-match", "\"b\""),
+        ("if-match", "*"),
+        ("if-unmodified-since", &*before),
+        ("if-unmodified-since", &*after),
+    ] {
+        assert_eq!(status(&w, &[condition]).await, 200, "{condition:?}");
     }
-    let w = stored(Some("W/\"a\"")).await;
-    assert_eq!(status(&w, &[("if-match", "W/\"a\"")]).await, 412, "weak tags never match strongly");
-    assert_eq!(status(&w, &[("if-none-match", "\"a\"")]).await, 304);
+    assert_eq!(w.origin.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,15 +78,6 @@ async fn s13_1_3_if_modified_since() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s13_1_4_if_unmodified_since() {
-    let w = stored(None).await;
-    for (since, expected) in [(-1_000, 200), (-2_000, 200), (-3_000, 412)] {
-        let date = w.date(since);
-        assert_eq!(status(&w, &[("if-unmodified-since", &date)]).await, expected, "{since}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn s13_2_2_order_of_conditions() {
     let w = stored(Some("\"a\"")).await;
     let (before, after) = (w.date(-3_000), w.date(-1_000));
@@ -86,10 +85,9 @@ async fn s13_2_2_order_of_conditions() {
     assert_eq!(is(&[("if-none-match", "\"b\""), ("if-modified-since", &after)]).await, 200);
     assert_eq!(is(&[("if-none-match", "\"a\""), ("if-modified-since", &before)]).await, 304);
     assert_eq!(is(&[("if-match", "\"a\""), ("if-unmodified-since", &before)]).await, 200);
-    assert_eq!(is(&[("if-match", "\"b\""), ("if-none-match", "\"a\"")]).await, 412);
+    assert_eq!(is(&[("if-match", "\"b\""), ("if-none-match", "\"a\"")]).await, 304);
     assert_eq!(is(&[("if-match", "\"a\""), ("if-none-match", "\"a\"")]).await, 304);
     assert_eq!(is(&[("if-none-match", "\"a\""), ("range", "bytes=0-1")]).await, 304);
-    assert_eq!(is(&[("if-match", "\"b\""), ("range", "bytes=0-1")]).await, 412);
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +136,7 @@ async fn s4_3_2_conditions_are_evaluated_on_what_was_fetched() {
     support::settle().await;
     assert_eq!(w.get("/").told().await, "200 content (hit)", "the whole was stored");
     pass(60).await;
-    assert_eq!(w.get("/").header("if-match", "\"b\"").told().await, "412  (stale)");
+    assert_eq!(w.get("/").header("if-match", "\"b\"").told().await, "200 content (stale)");
     assert_eq!(w.get("/").told().await, "200 content (hit)");
 }
 
@@ -150,12 +148,12 @@ async fn each_follower_has_its_own_conditions() {
     let leader = w.get("/").header("if-none-match", "\"a\"").start_told();
     let plain = w.get("/").start_told();
     let part = w.get("/").header("range", "bytes=0-2").start_told();
-    let fails = w.get("/").header("if-match", "\"b\"").start_told();
+    let ignored = w.get("/").header("if-match", "\"b\"").start_told();
     support::settle().await;
     hold.release();
     assert_eq!(leader.await.unwrap(), "304  (uri-miss)");
     assert_eq!(plain.await.unwrap(), "200 content (uri-miss+)");
     assert_eq!(part.await.unwrap(), "206 con (uri-miss+)");
-    assert_eq!(fails.await.unwrap(), "412  (uri-miss+)");
+    assert_eq!(ignored.await.unwrap(), "200 content (uri-miss+)");
     assert_eq!(w.origin.count(), 1);
 }

@@ -10,6 +10,8 @@ mod cache;
 mod faults;
 #[path = "edge/fields.rs"]
 mod fields;
+#[path = "edge/http2.rs"]
+mod http2;
 #[path = "edge/process.rs"]
 mod process;
 #[path = "edge/streaming.rs"]
@@ -31,6 +33,9 @@ mod demo;
 #[allow(dead_code)]
 #[path = "../examples/edge/hop.rs"]
 mod hop;
+#[allow(dead_code)]
+#[path = "../examples/edge/last.rs"]
+mod last;
 #[allow(dead_code)]
 #[path = "../examples/edge/response.rs"]
 mod response;

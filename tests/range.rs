@@ -243,3 +243,21 @@ async fn a_range_without_collapsing_fetches_and_stores_the_whole_too() {
     assert_eq!(w.origin.last().field("range"), None);
     assert_eq!(w.get("/").header("range", "bytes=2-5").told().await, "206 2345 (hit)");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_range_reader_that_has_all_it_wants_holds_up_nobody() {
+    let w = world_of(CachePolicy::default().window(100));
+    let (response, feed) = ok("").max_age(60).header("content-length", "1000").fed();
+    w.origin.says("/", response);
+    let mut part = w.get("/").header("range", "bytes=0-9").await;
+    let whole = w.get("/").start_told();
+    for _ in 0..10 {
+        feed.chunk(vec![b'x'; 100]);
+    }
+    feed.end();
+    settle().await;
+    assert_eq!(part.read().await.0, "x".repeat(10));
+    settle().await;
+    assert!(whole.is_finished(), "no time has passed, and the part is still held");
+    drop(part);
+}

@@ -107,7 +107,8 @@ async fn s4_2_4_what_forbids_stale_forbids_it_whatever_the_policy_says() {
 
 #[tokio::test(start_paused = true)]
 async fn rfc5861_s4_stale_if_error() {
-    let failures: [(&str, fn() -> Answer); 5] = [
+    type Failure = (&'static str, fn() -> Answer);
+    let failures: [Failure; 5] = [
         ("500", || answer(500)),
         ("502", || answer(502)),
         ("503", || answer(503)),

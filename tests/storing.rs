@@ -409,3 +409,18 @@ async fn a_default_answer_without_freshness_is_not_stored() {
     w.origin.says("/", ok("a"));
     assert_eq!(w.get("/").await.cache().detail(), Some(Detail::NotStored(NotStored::NoFreshness)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn rfc9110_s6_6_1_date_is_added_where_it_is_missing_and_untouched_where_not() {
+    let w = world();
+    let (now, before) = (w.date(0), w.date(-7));
+    w.origin.says("/without", ok("a").max_age(60));
+    w.origin.says("/with", ok("a").max_age(60).header("date", &before));
+    for _ in 0..2 {
+        assert_eq!(w.get("/without").await.fields("date"), [now.as_str()]);
+        assert_eq!(w.get("/with").await.fields("date"), [before.as_str()]);
+        settle().await;
+        support::pass(2).await;
+    }
+    assert_eq!(w.origin.count(), 2);
+}

@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tower::util::MapResponse;
 
+use crate::origin::RequestBody;
 use crate::upload::Upload;
 use crate::wire::{self, Wire};
 
@@ -24,7 +25,7 @@ type Connector = MapResponse<HttpConnector, ToWire>;
 
 type ToWire = fn(TokioIo<TcpStream>) -> TokioIo<Wire>;
 
-type Client = legacy::Client<HttpsConnector<Connector>, Upload<Incoming>>;
+type Client = legacy::Client<HttpsConnector<Connector>, Upload<RequestBody>>;
 
 /// Time for a TCP connection to the origin.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,7 +53,7 @@ impl Clients {
 
     pub(crate) async fn send(
         &self,
-        request: Request<Upload<Incoming>>,
+        request: Request<Upload<RequestBody>>,
         upgrade: bool,
     ) -> Result<Response<Incoming>, legacy::Error> {
         if upgrade {
@@ -68,7 +69,7 @@ impl Clients {
 /// Sends a request without a body, over another connection if one is closed before it is used.
 async fn send_bodiless(
     client: &Client,
-    request: Request<Upload<Incoming>>,
+    request: Request<Upload<RequestBody>>,
 ) -> Result<Response<Incoming>, legacy::Error> {
     let (head, upload) = request.into_parts();
     // Each round takes a dead connection out of the pool, so this ends.

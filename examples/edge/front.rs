@@ -10,11 +10,13 @@ use hyper::{Method, Request, Response, Uri, Version};
 use tower::{Service, ServiceExt};
 use tower_cdn::CacheStatus;
 
+use crate::last::ErrorLast;
+use crate::origin::RequestBody;
 use crate::reply::{self, Cause};
 use crate::{check, hop};
 
 /// The cache's body, or the text of a refusal.
-pub(crate) type FrontBody<B> = Either<B, Full<Bytes>>;
+pub(crate) type FrontBody<B> = ErrorLast<Either<B, Full<Bytes>>>;
 
 #[derive(Clone)]
 pub(crate) struct Front<S> {
@@ -24,7 +26,7 @@ pub(crate) struct Front<S> {
 
 impl<S, B> Front<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
 {
     pub(crate) fn new(cache: S, log: bool) -> Self {
         Self { cache, log }
@@ -37,7 +39,11 @@ where
         let logged = self.log.then(|| (request.method().clone(), request.uri().clone()));
         let (mut head, body) = request.into_parts();
         let mut response = match check::admit(&mut head) {
-            Ok(()) => self.cache.oneshot(Request::from_parts(head, body)).await?.map(Either::Left),
+            Ok(()) => self
+                .cache
+                .oneshot(Request::from_parts(head, RequestBody::Left(body)))
+                .await?
+                .map(Either::Left),
             Err((status, text)) => reply::text(status, text).map(Either::Right),
         };
         let status = response.status();
@@ -47,7 +53,7 @@ where
         if let Some((method, uri)) = logged {
             log(&method, &uri, &response);
         }
-        Ok(response)
+        Ok(response.map(ErrorLast::new))
     }
 }
 

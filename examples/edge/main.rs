@@ -14,6 +14,7 @@ mod client;
 mod demo;
 mod front;
 mod hop;
+mod last;
 mod origin;
 mod reply;
 mod response;
@@ -29,6 +30,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use http_body_util::Empty;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tower::Layer;
@@ -36,7 +38,8 @@ use tower_cdn::{CachePolicy, CdnCacheLayer, MemoryStore};
 
 use crate::args::{Args, Command, Preset};
 use crate::front::Front;
-use crate::origin::Origin;
+use crate::origin::{Origin, RequestBody};
+use crate::response::Framing;
 use crate::signals::Signals;
 use crate::upgrade::Tunnels;
 
@@ -82,9 +85,14 @@ async fn run(args: Args) -> Result<(), String> {
     };
     let cache = CdnCacheLayer::builder(MemoryStore::new(args.memory))
         .policy(policy.max_object(args.max_object))
+        .empty_body(|| RequestBody::Right(Empty::new()))
         .build();
     let tunnels = Tunnels::new();
-    let origin = Origin::new(url, args.rewrite_host, tunnels.clone());
+    let framing = match args.preset {
+        Preset::Rfc9111 => Framing::AsSent,
+        Preset::Default | Preset::CloudFront => Framing::Proven,
+    };
+    let origin = Origin::new(url, args.rewrite_host, framing, tunnels.clone());
     let front = Front::new(cache.layer(origin), args.log);
 
     print(&format!("listening on http://{address}\n"));

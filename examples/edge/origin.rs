@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{Either, Full};
+use http_body_util::{Either, Empty, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request;
@@ -23,7 +23,7 @@ use crate::args::OriginUrl;
 use crate::client::Clients;
 use crate::hop;
 use crate::reply::{self, Cause};
-use crate::response::{self, Unusable};
+use crate::response::{self, Framing, Unusable};
 use crate::upgrade::Tunnels;
 use crate::upload::Upload;
 
@@ -32,6 +32,9 @@ pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The origin's body, or the text of a fault.
 pub(crate) type OriginBody = Either<Incoming, Full<Bytes>>;
+
+/// A client's body, or an empty one of a request that the cache makes by itself.
+pub(crate) type RequestBody = Either<Incoming, Empty<Bytes>>;
 
 /// A handle to the origin, cheap to clone.
 #[derive(Clone)]
@@ -42,6 +45,7 @@ struct Shared {
     rewrite_host: bool,
     /// Whether HTTP/2 may be spoken.
     http2: bool,
+    framing: Framing,
     clients: Clients,
     tunnels: Tunnels,
 }
@@ -54,17 +58,22 @@ enum Fault {
 }
 
 impl Origin {
-    pub(crate) fn new(url: OriginUrl, rewrite_host: bool, tunnels: Tunnels) -> Self {
+    pub(crate) fn new(
+        url: OriginUrl,
+        rewrite_host: bool,
+        framing: Framing,
+        tunnels: Tunnels,
+    ) -> Self {
         // Over HTTP/2 the name of the host is `:authority`, and the pooled client takes it from the
         // URI, which is also where it connects to. So HTTP/2 is offered (by ALPN) only when that
         // name is the origin's own; over HTTP/1.1 any `Host` can be sent.
         let http2 = rewrite_host && url.scheme == Scheme::HTTPS;
         let clients = Clients::new(&url.scheme, http2);
-        Self(Arc::new(Shared { url, rewrite_host, http2, clients, tunnels }))
+        Self(Arc::new(Shared { url, rewrite_host, http2, framing, clients, tunnels }))
     }
 }
 
-impl Service<Request<Incoming>> for Origin {
+impl Service<Request<RequestBody>> for Origin {
     type Response = Response<OriginBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -73,7 +82,7 @@ impl Service<Request<Incoming>> for Origin {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let shared = Arc::clone(&self.0);
         Box::pin(async move {
             Ok(match shared.send(request).await {
@@ -85,7 +94,7 @@ impl Service<Request<Incoming>> for Origin {
 }
 
 impl Shared {
-    async fn send(&self, mut request: Request<Incoming>) -> Result<Response<Incoming>, Fault> {
+    async fn send(&self, mut request: Request<RequestBody>) -> Result<Response<Incoming>, Fault> {
         let method = request.method().clone();
         let client_side = hyper::upgrade::on(&mut request);
         let (mut head, body) = request.into_parts();
@@ -115,7 +124,7 @@ impl Shared {
             let origin_side = hyper::upgrade::on(&mut response);
             self.tunnels.open(client_side, origin_side);
         }
-        response::settle(&mut response, &method)
+        response::settle(&mut response, &method, self.framing)
             .map_err(|Unusable(why)| Fault::Broken(why.to_owned()))?;
         Ok(response)
     }
@@ -141,7 +150,7 @@ impl Shared {
 
 /// Says how a body of unknown length is framed. hyper's client does so by itself, but not for GET
 /// and HEAD, whose bodies it would drop.
-fn frame(head: &mut request::Parts, body: &Incoming) {
+fn frame(head: &mut request::Parts, body: &RequestBody) {
     let known = head.headers.contains_key(header::CONTENT_LENGTH)
         || body.is_end_stream()
         || body.size_hint().exact().is_some();

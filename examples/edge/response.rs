@@ -11,9 +11,23 @@ use crate::hop;
 #[derive(Debug)]
 pub(crate) struct Unusable(pub(crate) &'static str);
 
+/// Which bodies of HTTP/1 responses may be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Those whose end is proven by a length or by chunks.
+    Proven,
+    /// All: the end of the connection is an end too (RFC 9112 §8), also behind a transfer coding
+    /// that nobody knows.
+    AsSent,
+}
+
 /// Takes the framing of the origin's connection off `response`, and forbids to store a body whose
-/// end cannot be proven.
-pub(crate) fn settle<B: Body>(response: &mut Response<B>, method: &Method) -> Result<(), Unusable> {
+/// end cannot be proven, unless `framing` permits it.
+pub(crate) fn settle<B: Body>(
+    response: &mut Response<B>,
+    method: &Method,
+    framing: Framing,
+) -> Result<(), Unusable> {
     // HTTP/2 frames bodies itself.
     if !matches!(response.version(), Version::HTTP_10 | Version::HTTP_11) {
         return Ok(());
@@ -25,17 +39,21 @@ pub(crate) fn settle<B: Body>(response: &mut Response<B>, method: &Method) -> Re
 
     // The field stays in hyper's responses, though the coding chunked is gone from the body. Others
     // are not gone, and without the field the client could not know of them.
-    if has_body && !hop::is_only_chunked(headers) {
+    let is_chunked_last = hop::tokens(headers, &header::TRANSFER_ENCODING)
+        .last()
+        .is_none_or(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+    let is_taken_as_sent = framing == Framing::AsSent && !is_chunked_last;
+    if has_body && !hop::is_only_chunked(headers) && !is_taken_as_sent {
         return Err(Unusable("transfer coding other than chunked"));
     }
-    let chunked = has_coding && has_body;
+    let chunked = has_coding && has_body && !is_taken_as_sent;
     // Without a length and without chunks the body ends when the connection does, which is also
     // what a fault looks like.
     let until_close = has_body && !has_length && !chunked && !response.body().is_end_stream();
     // Both at once may be an attempt at smuggling (RFC 9112 §6.3): chunked is what counts.
     let ambiguous = has_length && has_coding;
 
-    if until_close || ambiguous {
+    if (until_close && framing == Framing::Proven) || ambiguous {
         response.extensions_mut().insert(DoNotStore);
     }
     if ambiguous {
@@ -85,7 +103,7 @@ mod tests {
             response = response.header(*name, *value);
         }
         let mut response = response.body(Full::from("body")).expect("a response");
-        settle(&mut response, method)?;
+        settle(&mut response, method, Framing::Proven)?;
         assert!(!response.headers().contains_key(header::TRANSFER_ENCODING));
         Ok(response)
     }
@@ -113,7 +131,7 @@ mod tests {
     fn http_2_proves_its_ends() {
         let mut response = Response::new(Full::<Bytes>::from("body"));
         *response.version_mut() = Version::HTTP_2;
-        settle(&mut response, &Method::GET).expect("usable");
+        settle(&mut response, &Method::GET, Framing::Proven).expect("usable");
         assert!(response.extensions().get::<DoNotStore>().is_none());
     }
 
@@ -139,6 +157,20 @@ mod tests {
             assert_eq!(lengths.iter().collect::<Vec<_>>(), ["4"]);
         }
         assert!(settled(&Method::HEAD, 200, &[("content-length", "4, 5")]).is_err());
+    }
+
+    #[test]
+    fn as_sent_the_end_of_the_connection_is_an_end() {
+        for (coding, is_usable) in [(None, true), (Some("x"), true), (Some("x, chunked"), false)] {
+            let mut response = Response::new(Full::<Bytes>::from("body"));
+            if let Some(coding) = coding {
+                let value = HeaderValue::from_static(coding);
+                response.headers_mut().insert(header::TRANSFER_ENCODING, value);
+            }
+            let settled = settle(&mut response, &Method::GET, Framing::AsSent);
+            assert_eq!(settled.is_ok(), is_usable, "{coding:?}");
+            assert!(response.extensions().get::<DoNotStore>().is_none());
+        }
     }
 
     #[test]

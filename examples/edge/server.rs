@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use tower::Service;
 
 use crate::front::Front;
+use crate::origin::RequestBody;
 use crate::signals::Signals;
 use crate::stream::{Peer, Stream};
 use crate::upgrade::Tunnels;
@@ -41,7 +42,7 @@ pub(crate) async fn serve<S, B>(
     tunnels: Tunnels,
     mut signals: Signals,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
@@ -105,7 +106,7 @@ async fn connection<S, B>(
     front: Front<S>,
     watcher: Watcher,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,

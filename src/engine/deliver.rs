@@ -3,7 +3,7 @@ use super::flight::Supply;
 use crate::{
     CacheBody,
     semantics::{
-        conditional::{self, Precondition},
+        conditional,
         range::{self, Wanted},
         validation::CLIENT_CONDITIONS,
     },
@@ -72,7 +72,6 @@ pub(crate) fn deliver<B>(request: &Parts, delivery: Delivery<'_>) -> Response<Ca
             }
             response
         }
-        Outcome::Failed => empty(StatusCode::PRECONDITION_FAILED),
         Outcome::Unsatisfiable(length) => {
             let mut response = empty(StatusCode::RANGE_NOT_SATISFIABLE);
             let unsatisfied = format!("bytes */{length}");
@@ -92,7 +91,6 @@ enum Outcome {
     Part(Range<u64>, u64),
     Parts(Vec<Range<u64>>, u64, Content),
     NotModified,
-    Failed,
     Unsatisfiable(u64),
 }
 
@@ -102,10 +100,8 @@ fn outcome(request: &Parts, head: &ResponseHead, supply: &Supply) -> Outcome {
     if head.status != StatusCode::OK || !asks() {
         return Outcome::Whole;
     }
-    match conditional::evaluate(&request.headers, &head.headers) {
-        Precondition::NotModified => return Outcome::NotModified,
-        Precondition::Failed => return Outcome::Failed,
-        Precondition::Met => {}
+    if conditional::is_not_modified(&request.headers, &head.headers) {
+        return Outcome::NotModified;
     }
     // Look-up has seen to it that what is not complete has what is wanted.
     let Some(length) = length_of(head, supply) else { return Outcome::Whole };

@@ -15,8 +15,11 @@ impl Engine {
         self.counters.count(&status);
         #[cfg(feature = "tracing")]
         tracing::debug!(target: "tower_cdn", status = response.status().as_u16(), outcome = %status, "answered");
-        if let Some(value) =
-            self.policy.cache_status.as_deref().and_then(|name| status.to_value(name))
+        // RFC 9211 section 2: what a cache makes by itself has no member.
+        let is_own = !status.hit && status.forward.is_none();
+        if !is_own
+            && let Some(value) =
+                self.policy.cache_status.as_deref().and_then(|name| status.to_value(name))
         {
             // Caches that are nearer to the origin stand in front (RFC 9211 section 2).
             response.headers_mut().append(CACHE_STATUS, value);

@@ -286,7 +286,7 @@ impl<B, E> Course<B, E> {
         }
     }
 
-    fn stale_for_error(&self, now: &Moment) -> Option<Found> {
+    pub(super) fn stale_for_error(&self, now: &Moment) -> Option<Found> {
         let head = &self.look.found.as_ref()?.head;
         let freshness = head.freshness(now);
         let may = reuse::may_serve_on_error(&head.directives, freshness, &self.engine.policy.stale);

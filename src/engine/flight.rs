@@ -19,7 +19,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 use tokio::sync::oneshot;
@@ -46,7 +46,6 @@ struct Table {
     invalidated: HashMap<CacheKey, Invalidation>,
     /// Everything that was fetched before this was invalidated.
     all_before: u64,
-    last: u64,
 }
 
 #[derive(Debug)]
@@ -269,9 +268,10 @@ impl Flights {
 }
 
 impl Table {
-    fn next(&mut self) -> u64 {
-        self.last = self.last.saturating_add(1);
-        self.last
+    /// Drawn under the lock, so that within one table numbers come in order; one sequence for all layers, since they may share a store.
+    fn next(&self) -> u64 {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        LAST.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
     fn is_invalidated(&self, primary: &CacheKey, fetch: u64) -> bool {
@@ -309,8 +309,8 @@ impl Lead {
         &self.primary
     }
 
-    /// The response may be shared: all who wait get it now, its body still arriving. It can be found under its own key as well.
-    pub(crate) fn land(&mut self, landed: &Landed) {
+    /// The response is there: all who wait get it now if they may, its body still arriving. It can be found under its own key as well.
+    pub(crate) fn land(&mut self, landed: &Landed, may_share: bool) {
         if !self.keys.is_empty() && !self.keys.contains(&landed.key) {
             let mut table = self.flights.lock();
             table.flights.insert(landed.key.clone(), Arc::clone(&self.flight));
@@ -320,8 +320,10 @@ impl Lead {
             &mut *self.flight.lock(),
             State::Landed { landed: landed.clone(), late: Vec::new() },
         );
-        if let State::Waiting(waiting) = before {
-            tell(waiting, landed);
+        match before {
+            State::Waiting(waiting) if may_share => tell(waiting, landed),
+            State::Waiting(waiting) => refuse(waiting),
+            State::Landed { .. } => {}
         }
     }
 
@@ -336,9 +338,7 @@ impl Lead {
     pub(crate) fn release(self) {
         self.leave_table();
         if let State::Waiting(waiting) = &mut *self.flight.lock() {
-            for sender in std::mem::take(waiting) {
-                _ = sender.send(Landing::Unshareable);
-            }
+            refuse(std::mem::take(waiting));
         }
     }
 
@@ -385,6 +385,12 @@ fn tell(waiting: Vec<oneshot::Sender<Landing>>, landed: &Landed) {
         if let Some(supply) = landed.open() {
             _ = sender.send(Landing::Shared(landed.clone(), supply));
         }
+    }
+}
+
+fn refuse(waiting: Vec<oneshot::Sender<Landing>>) {
+    for sender in waiting {
+        _ = sender.send(Landing::Unshareable);
     }
 }
 

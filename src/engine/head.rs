@@ -97,7 +97,7 @@ impl Engine {
             (Ok(_), _) => true,
             (Err(()), _) => false,
         };
-        if !has_same_length || !validation::identifies(&found.head.headers, update) {
+        if !has_same_length || !validation::agrees(&found.head.headers, update) {
             self.delete_at(&look.key).await;
             return;
         }

@@ -11,6 +11,8 @@ use crate::{
     BoxError, CacheKey, DoNotStore, StoredHead, StoredResponse,
     semantics::{
         cache_status::Detail,
+        directives::RequestDirectives,
+        reuse::{self, Verdict},
         storing::{self, NotStored},
         validation,
     },
@@ -20,7 +22,7 @@ use bytes::Bytes;
 use futures_util::future::join;
 use http::{HeaderMap, Response, StatusCode, request, response};
 use http_body::Body;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 /// A fetch under way: the seat that it holds, what it started from, and who asked. Each of its ends consumes it.
@@ -35,8 +37,28 @@ pub(crate) struct Course<B, E> {
 impl<B, E> Course<B, E> {
     /// Everybody gets this.
     pub(crate) fn land(&mut self, landed: Landed, origin: FromOrigin) {
-        self.lead.land(&landed);
+        self.share(&landed, Duration::ZERO);
         self.answer(landed, origin);
+    }
+
+    /// RFC 9111 section 4: those who waited share it if they might reuse it. If not, nobody waits for the next one in vain. The `delay` of the answer counts into its
+    /// age, but those who waited asked before it was generated: for them it is no older than that.
+    fn share(&mut self, landed: &Landed, delay: Duration) {
+        let engine = &self.engine;
+        let mut freshness = landed.head.freshness(&engine.clock.read());
+        freshness.current_age = freshness.current_age.saturating_sub(delay);
+        let directives = &landed.head.directives;
+        let verdict = reuse::judge(
+            &RequestDirectives::default(),
+            directives,
+            freshness,
+            &engine.policy.stale,
+        );
+        let may_share = landed.on_error || !matches!(verdict, Verdict::MustAsk(_));
+        if !may_share {
+            engine.unshareable.remember(&landed.key, engine.policy.limits.unshareable_for);
+        }
+        self.lead.land(landed, may_share);
     }
 
     /// What is stale answers, since the origin fails.
@@ -52,12 +74,12 @@ impl<B, E> Course<B, E> {
         self.answer(landed, FromOrigin::default());
     }
 
-    /// The origin has spoken of something else than it was asked about, and cannot be asked again: what is stored answers this once, unless it may not
-    /// without being validated (RFC 9111 section 5.2.2.2).
+    /// The origin has spoken of something else than it was asked about, and cannot be asked again: what is stored answers this once, if it may although it is
+    /// not validated (RFC 9111 section 4.2.4).
     pub(crate) fn land_unvalidated(self) {
-        match self.look.found.clone() {
-            Some(found) if !found.head.directives.forbid_stale() => self.land_stale(found, None),
-            _ => self.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction),
+        match self.stale_for_error(&self.engine.clock.read()) {
+            Some(stale) => self.land_stale(stale, None),
+            None => self.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction),
         }
     }
 
@@ -136,7 +158,7 @@ impl<B, E> Course<B, E> {
         let head = Arc::new(head);
         let found = Found { head: Arc::clone(&head), content: stale.content.clone() };
         let landed = Landed::stored(key.clone(), found);
-        self.lead.land(&landed);
+        self.share(&landed, delay_of(&sent));
         let origin = FromOrigin { status, stored: true, extensions: sent.parts.extensions };
         self.answer(with_own_fields(landed, own), origin);
         if !self.lead.may_store() {
@@ -193,10 +215,11 @@ where
             let declared = self.framed(&sent)?;
             Ok((received, declared))
         });
+        let delay = delay_of(&sent);
         let Sent { parts, body, .. } = sent;
         match framed {
             Ok((received, declared)) => {
-                let origin = origin_of(parts);
+                let origin = (origin_of(parts), delay);
                 self.store(received, declared, origin, body).await;
             }
             Err(reason) => self.decline(reason, parts, body).await,
@@ -208,7 +231,7 @@ where
         mut self,
         received: Reception,
         declared: Option<u64>,
-        origin: FromOrigin,
+        (origin, delay): (FromOrigin, Duration),
         body: C,
     ) where
         C: Body<Data = Bytes>,
@@ -224,7 +247,7 @@ where
             source: Source::Arriving(rope.clone()),
             on_error: false,
         };
-        self.lead.land(&landed);
+        self.share(&landed, delay);
         self.answer(with_own_fields(landed, own), origin);
 
         let stored_head = StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
@@ -265,9 +288,12 @@ where
                 _ => Err(NotStored::Framing),
             }
         });
+        let same = self.look.part.as_ref().filter(|old| {
+            let is_as_long = old.head.part.as_ref().is_some_and(|parts| parts.complete == complete);
+            is_as_long && validation::is_same_strong(&old.head.headers, &sent.parts.headers)
+        });
         let received = framed.and_then(|(part, size)| {
-            let mut headers = sent.parts.headers.clone();
-            headers.remove(http::header::CONTENT_RANGE);
+            let mut headers = combined_fields(same, &sent.parts.headers);
             headers.remove(http::header::CONTENT_LENGTH);
             let arrival = Arrival {
                 part: Some(part),
@@ -317,8 +343,7 @@ where
         let Some(parts) = &part.head.part else { return };
         let size = gap.end.saturating_sub(gap.start);
         let declared = self.framed(&sent).ok().flatten();
-        let mut headers = sent.parts.headers.clone();
-        headers.remove(http::header::CONTENT_RANGE);
+        let mut headers = combined_fields(Some(&part), &sent.parts.headers);
         headers.insert(http::header::CONTENT_LENGTH, parts.complete.into());
         let arrival = self.arrival(request, StatusCode::OK, headers, &sent);
         let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
@@ -327,12 +352,13 @@ where
         let complete = parts.complete;
         match received {
             Ok(received) if declared.is_none_or(|declared| declared == size) => {
+                let delay = delay_of(&sent);
                 let body = super::pieces::Around::new(
                     part.content.read_range(before),
                     sent.body,
                     part.content.read_range(after),
                 );
-                let origin = origin_of(sent.parts);
+                let origin = (origin_of(sent.parts), delay);
                 self.store(received, Some(complete), origin, body).await;
             }
             // A part is no answer to who asked for the whole.
@@ -396,6 +422,20 @@ impl<B, E> Course<B, E> {
     }
 }
 
+/// RFC 9111 section 3.4: the stored fields, updated by those of the new part.
+fn combined_fields(stored: Option<&Found>, new: &HeaderMap) -> HeaderMap {
+    let mut headers = match stored {
+        Some(found) => {
+            let mut headers = found.head.headers.clone();
+            validation::freshen(&mut headers, new);
+            headers
+        }
+        None => new.clone(),
+    };
+    headers.remove(http::header::CONTENT_RANGE);
+    headers
+}
+
 /// RFC 9111 section 3.4: parts with the same strong validator are one; else the new one stands alone.
 async fn combine(
     stored: Option<&Found>,
@@ -412,6 +452,12 @@ async fn combine(
     let content = super::pieces::join(old, &new, head.part.as_ref()?, &pieces).await?;
     head.part = Some(parts).filter(|parts| !parts.is_complete());
     Some((head, content))
+}
+
+/// `response_delay` of RFC 9111 section 4.2.3.
+fn delay_of<B>(sent: &Sent<B>) -> Duration {
+    let (request_time, response_time) = sent.times;
+    response_time.wall.duration_since(request_time.wall).unwrap_or_default()
 }
 
 fn origin_of(parts: response::Parts) -> FromOrigin {

@@ -96,7 +96,11 @@ impl Engine {
             let language = selecting::content_language(&headers)?;
             primary.language_variant(*generation, shape, request_headers, &language)
         });
-        let groups = groups::listed(&headers, &groups::CACHE_GROUPS);
+        let names = groups::listed(&headers, &groups::CACHE_GROUPS);
+        let mut groups: Vec<_> = names.iter().map(|name| primary.group(name)).collect();
+        if let Some(bare) = primary.bare() {
+            groups.push(bare.uri_group());
+        }
         let content = arrival.content.unwrap_or_else(random);
         let length = freshness::spread(lifetime.length, self.policy.lifetime.jitter, content);
         let head = ResponseHead {
@@ -109,7 +113,7 @@ impl Engine {
             date,
             variant,
             by_language,
-            groups: groups.iter().map(|name| primary.group(name)).collect(),
+            groups,
             content,
             part: arrival.part,
             fetch: arrival.fetch,

@@ -33,7 +33,7 @@ use crate::{
     },
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use std::{future::pending, panic::resume_unwind, sync::Arc};
+use std::{future::pending, panic::resume_unwind, sync::Arc, time::Duration};
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
@@ -163,7 +163,10 @@ where
     let status = if is_unshareable { status.detail_of(Detail::Unshareable) } else { status };
     // Most likely it cannot be stored: better that the origin sees what the client asks for.
     let conditions = &validation::CLIENT_CONDITIONS;
-    if is_unshareable && conditions.iter().any(|name| asked.head.headers.contains_key(name)) {
+    if is_unshareable
+        && look.found.is_none()
+        && conditions.iter().any(|name| asked.head.headers.contains_key(name))
+    {
         return forward(&engine, origin, asked, body, status).await;
     }
     match engine.flights.alone(&asked.primary, engine.policy.limits.max_fetches) {
@@ -244,10 +247,14 @@ enum Place {
 /// failed.
 const SEATS: usize = 3;
 
+/// A limit that an operator meant as "none"; an instant that far ahead still exists.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 impl Engine {
     /// Leads or waits, for no longer than the policy says.
     async fn find_seat(&self, asked: &Asked, mut look: LookUp) -> Place {
-        let deadline = Instant::now() + self.policy.limits.wait_timeout;
+        let limit = self.policy.limits.wait_timeout.min(LONGEST_WAIT);
+        let deadline = Instant::now() + limit;
         let mut has_failed = false;
         for _ in 0..SEATS {
             let (landed, supply) = match self.take_seat(asked, &look) {
@@ -313,7 +320,8 @@ impl Engine {
             if let Some(place) = self.variant_for(asked, landed) {
                 return Fit::OtherVariant(place);
             }
-            if self.is_invalidated(&asked.primary, &landed.head) {
+            // The table of flights has been asked already, and is locked.
+            if self.rules.concern(&landed.head.groups, landed.head.fetch) {
                 return Fit::Stale;
             }
             let freshness = landed.head.freshness(&self.clock.read());
@@ -323,8 +331,8 @@ impl Engine {
                 freshness,
                 &self.policy.stale,
             ) {
-                Verdict::Fresh => Fit::Fits,
-                Verdict::StaleWhileRevalidate | Verdict::MustAsk(_) => Fit::Stale,
+                Verdict::Fresh | Verdict::StaleWhileRevalidate => Fit::Fits,
+                Verdict::MustAsk(_) => Fit::Stale,
             }
         })
     }

@@ -110,11 +110,15 @@ where
 }
 
 impl Engine {
-    /// Removes all that is stored under a key, and keeps what is on its way from being stored.
+    /// Removes all that is stored under a key, and under others of the same URI, and keeps what is on its way from being stored.
     pub(crate) async fn invalidate(&self, key: &CacheKey) {
-        let number = self.flights.invalidate(key);
-        if self.delete_at(key).await {
-            self.flights.deleted(key, number);
+        let bare = key.bare();
+        for key in bare.iter().chain([key]) {
+            let number = self.flights.invalidate(key);
+            self.rules.invalidate_groups([key.uri_group()], number);
+            if self.delete_at(key).await {
+                self.flights.deleted(key, number);
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// More groups than this are not told apart: then all responses that belong to any group and were asked for before are invalid.
-const MAX_GROUPS: usize = 65_536;
+const MAX_GROUPS: usize = 16_384;
 
 #[derive(Debug, Default)]
 pub(crate) struct Rules {

@@ -5,34 +5,23 @@ use super::{
 };
 use http::{HeaderMap, HeaderValue, header};
 
-/// What the preconditions of a request come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Precondition {
-    /// The response is sent as it is.
-    Met,
-    /// 304.
-    NotModified,
-    /// 412.
-    Failed,
-}
-
-/// RFC 9110 section 13.2.2, for GET and HEAD and a stored response whose status is 200.
-pub(crate) fn evaluate(request: &HeaderMap, stored: &HeaderMap) -> Precondition {
-    if request.contains_key(header::IF_MATCH) {
-        if !tags_match(request, &header::IF_MATCH, stored, strong) {
-            return Precondition::Failed;
-        }
-    } else if is_modified_since(request, &header::IF_UNMODIFIED_SINCE, stored) == Some(true) {
-        return Precondition::Failed;
-    }
+/// Is the stored response not modified for this client, so that a 304 is its answer? For GET and HEAD and a stored response whose status is 200.
+///
+/// `If-Match` and `If-Unmodified-Since` are for the origin, which alone knows the current representation: a cache does not evaluate them (RFC 9111
+/// section 4.3.2).
+pub(crate) fn is_not_modified(request: &HeaderMap, stored: &HeaderMap) -> bool {
     if request.contains_key(header::IF_NONE_MATCH) {
-        if tags_match(request, &header::IF_NONE_MATCH, stored, weak) {
-            return Precondition::NotModified;
-        }
-    } else if is_modified_since(request, &header::IF_MODIFIED_SINCE, stored) == Some(false) {
-        return Precondition::NotModified;
+        return matches_any(request, stored);
     }
-    Precondition::Met
+    // RFC 9110 section 13.1.3: one date, or the field is ignored.
+    let mut lines = request.get_all(header::IF_MODIFIED_SINCE).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    // RFC 9111 section 4.3.2: without Last-Modified the Date stands in for it.
+    let modified = match fields::single_date(stored, &header::LAST_MODIFIED) {
+        Ok(None) => fields::single_date(stored, &header::DATE),
+        modified => modified,
+    };
+    matches!((fields::http_date(line), modified), (Some(since), Ok(Some(modified))) if modified <= since)
 }
 
 /// Does the request have preconditions of its own?
@@ -70,16 +59,11 @@ pub(crate) fn if_range(request: &HeaderMap, stored: &HeaderMap) -> bool {
     asked == modified && is_strong
 }
 
-/// `*` or a list of entity tags, one of which matches.
-fn tags_match(
-    request: &HeaderMap,
-    name: &http::HeaderName,
-    stored: &HeaderMap,
-    matches: fn(&HeaderValue, &[u8]) -> bool,
-) -> bool {
-    let tag = stored.get(header::ETAG);
-    fields::list(request, name)
-        .any(|member| member == b"*" || tag.is_some_and(|tag| matches(tag, member)))
+/// `*` or a list of entity tags, one of which matches weakly (RFC 9110 section 13.1.2).
+fn matches_any(request: &HeaderMap, stored: &HeaderMap) -> bool {
+    let tag = stored.get(header::ETAG).map(opaque_tag);
+    fields::list(request, &header::IF_NONE_MATCH)
+        .any(|member| member == b"*" || tag == Some(member.strip_prefix(b"W/").unwrap_or(member)))
 }
 
 /// RFC 9110 section 8.8.3.2.
@@ -87,25 +71,9 @@ fn strong(tag: &HeaderValue, asked: &[u8]) -> bool {
     !is_weak(tag) && tag.as_bytes() == asked
 }
 
-fn weak(tag: &HeaderValue, asked: &[u8]) -> bool {
-    opaque_tag(tag) == asked.strip_prefix(b"W/").unwrap_or(asked)
-}
-
-/// `None` where the condition, or what it is compared with, is absent or no date: it is ignored then.
-fn is_modified_since(
-    request: &HeaderMap,
-    name: &http::HeaderName,
-    stored: &HeaderMap,
-) -> Option<bool> {
-    let since = fields::single_date(request, name).ok()??;
-    let modified = fields::single_date(stored, &header::LAST_MODIFIED).ok()??;
-    Some(modified > since)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Precondition::*;
     use http::HeaderName;
 
     const EARLY: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -122,32 +90,40 @@ mod tests {
     fn s13_2_2_order_and_comparison() {
         let stored = map(&[("etag", "\"a\""), ("last-modified", EARLY)]);
         for (request, want) in [
-            (vec![], Met),
-            (vec![("if-none-match", "\"a\"")], NotModified),
-            (vec![("if-none-match", "W/\"a\"")], NotModified),
-            (vec![("if-none-match", "\"b\", \"a\"")], NotModified),
-            (vec![("if-none-match", "\"b\""), ("if-none-match", "\"a\"")], NotModified),
-            (vec![("if-none-match", "*")], NotModified),
-            (vec![("if-none-match", "\"b\"")], Met),
-            (vec![("if-none-match", "\"b\""), ("if-modified-since", LATE)], Met),
-            (vec![("if-modified-since", EARLY)], NotModified),
-            (vec![("if-modified-since", LATE)], NotModified),
-            (vec![("if-modified-since", "yesterday")], Met),
-            (vec![("if-match", "\"a\"")], Met),
-            (vec![("if-match", "W/\"a\"")], Failed),
-            (vec![("if-match", "\"b\"")], Failed),
-            (vec![("if-match", "*")], Met),
-            (vec![("if-match", "\"a\""), ("if-none-match", "\"a\"")], NotModified),
-            (vec![("if-unmodified-since", EARLY)], Met),
-            (vec![("if-match", "\"a\""), ("if-unmodified-since", EARLY)], Met),
+            (vec![], false),
+            (vec![("if-none-match", "\"a\"")], true),
+            (vec![("if-none-match", "W/\"a\"")], true),
+            (vec![("if-none-match", "\"b\", \"a\"")], true),
+            (vec![("if-none-match", "\"b\""), ("if-none-match", "\"a\"")], true),
+            (vec![("if-none-match", "*")], true),
+            (vec![("if-none-match", "\"b\"")], false),
+            (vec![("if-none-match", "\"b\""), ("if-modified-since", LATE)], false),
+            (vec![("if-modified-since", EARLY)], true),
+            (vec![("if-modified-since", LATE)], true),
+            (vec![("if-modified-since", "yesterday")], false),
+            (vec![("if-modified-since", LATE), ("if-modified-since", LATE)], false),
         ] {
-            assert_eq!(evaluate(&map(&request), &stored), want, "{request:?}");
+            assert_eq!(is_not_modified(&map(&request), &stored), want, "{request:?}");
         }
         let stored = map(&[("etag", "W/\"a\""), ("last-modified", LATE)]);
-        assert_eq!(evaluate(&map(&[("if-none-match", "\"a\"")]), &stored), NotModified);
-        assert_eq!(evaluate(&map(&[("if-match", "W/\"a\"")]), &stored), Failed);
-        assert_eq!(evaluate(&map(&[("if-unmodified-since", EARLY)]), &stored), Failed);
-        assert_eq!(evaluate(&map(&[("if-modified-since", EARLY)]), &stored), Met);
+        assert!(is_not_modified(&map(&[("if-none-match", "\"a\"")]), &stored));
+        assert!(!is_not_modified(&map(&[("if-modified-since", EARLY)]), &stored));
+    }
+
+    #[test]
+    fn rfc9111_s4_3_2_the_date_stands_in_for_last_modified() {
+        let since = |when| map(&[("if-modified-since", when)]);
+        assert!(is_not_modified(&since(LATE), &map(&[("date", EARLY)])));
+        assert!(!is_not_modified(&since(EARLY), &map(&[("date", LATE)])));
+        assert!(!is_not_modified(&since(LATE), &map(&[("date", EARLY), ("last-modified", "x")])));
+    }
+
+    #[test]
+    fn rfc9111_s4_3_2_conditions_for_the_origin_are_not_evaluated() {
+        let stored = map(&[("etag", "\"a\""), ("last-modified", LATE)]);
+        for condition in [("if-match", "\"b\""), ("if-unmodified-since", EARLY)] {
+            assert!(!is_not_modified(&map(&[condition]), &stored));
+        }
     }
 
     #[test]

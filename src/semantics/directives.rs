@@ -89,6 +89,10 @@ impl Directives {
         "must-understand",
     ];
 
+    /// Those whose argument is a number.
+    pub(crate) const NUMBERS: [&str; 4] =
+        ["max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"];
+
     /// Of the `Cache-Control` field; `Pragma: no-cache` is not defined for responses (section 5.4).
     pub(crate) fn of_response(headers: &HeaderMap) -> Self {
         let mut found = Self::default();

@@ -184,7 +184,7 @@ proptest! {
         let found = lifetime(status, &one, &selected.directives, selected.targeted, now, &lifetime_rules(Some(5)));
         prop_assert!(found.length <= Duration::from_secs(fields::MAX_DELTA));
         let _ = corrected_initial_age(&one, now, now);
-        let _ = (conditional::evaluate(&one, &two), conditional::if_range(&one, &two), range::carried(&one), range::asks_for_one(&one));
+        let _ = (conditional::is_not_modified(&one, &two), conditional::if_range(&one, &two), range::carried(&one), range::asks_for_one(&one));
         let _ = (groups::listed(&one, &groups::CACHE_GROUPS), selecting::preferred_language(&one), selecting::content_language(&one));
         let _ = forwarding::is_loop(&one, &HeaderValue::from_static("x"));
         let mut stored = one.clone();

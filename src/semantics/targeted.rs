@@ -104,6 +104,8 @@ impl<'de> ItemVisitor<'de> for Entry<'de, '_> {
             BareItemFromInput::Boolean(true) => Member::True,
             BareItemFromInput::Boolean(false) => Member::False,
             BareItemFromInput::Integer(n) => Member::Value(i64::from(n).to_string().into_bytes()),
+            // Section 2.1: a number is an integer, and nothing else is taken for one.
+            _ if Directives::NUMBERS.contains(&self.key) => Member::Value(Vec::new()),
             BareItemFromInput::Token(token) => Member::Value(token.as_str().into()),
             BareItemFromInput::String(text) => Member::Value(text.as_str().into()),
             _ => Member::Value(Vec::new()),
@@ -159,9 +161,13 @@ mod tests {
 
     #[test]
     fn s2_1_types() {
-        for (value, want) in
-            [("max-age=\"60\"", 60), ("max-age=60.5", 0), ("max-age", 0), ("max-age=-1", 0)]
-        {
+        for (value, want) in [
+            ("max-age=60", 60),
+            ("max-age=\"60\"", 0),
+            ("max-age=60.5", 0),
+            ("max-age", 0),
+            ("max-age=-1", 0),
+        ] {
             let s = chosen(&[("cdn-cache-control", value)]);
             assert_eq!(s.directives.max_age, Some(Duration::from_secs(want)), "{value}");
         }

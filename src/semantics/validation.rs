@@ -31,15 +31,22 @@ pub(crate) fn identifies(stored: &HeaderMap, update: &HeaderMap) -> bool {
         Some(new) => stored.get(header::ETAG).is_some_and(|old| {
             if is_weak(new) { opaque_tag(old) == opaque_tag(new) } else { old == new }
         }),
-        None => match update.get(header::LAST_MODIFIED) {
-            // Section 8.8.2 of RFC 9110: compared as dates where they are dates.
-            Some(new) => stored.get(header::LAST_MODIFIED).is_some_and(|old| {
-                old == new
-                    || matches!((fields::http_date(old), fields::http_date(new)), (Some(a), Some(b)) if a == b)
-            }),
-            None => true,
-        },
+        None => same_last_modified(stored, update),
     }
+}
+
+/// Section 4.3.5: does the answer to a HEAD speak of the stored response? All validators that it has must match.
+pub(crate) fn agrees(stored: &HeaderMap, update: &HeaderMap) -> bool {
+    identifies(stored, update) && same_last_modified(stored, update)
+}
+
+/// True as well if the update has none. Compared as dates where they are dates (RFC 9110 section 8.8.2).
+fn same_last_modified(stored: &HeaderMap, update: &HeaderMap) -> bool {
+    let Some(new) = update.get(header::LAST_MODIFIED) else { return true };
+    stored.get(header::LAST_MODIFIED).is_some_and(|old| {
+        let dates = (fields::http_date(old), fields::http_date(new));
+        old == new || matches!(dates, (Some(a), Some(b)) if a == b)
+    })
 }
 
 /// Section 3.2: the fields of the update replace those of the stored response; all lines of a field are kept.

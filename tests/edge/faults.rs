@@ -56,6 +56,27 @@ fn a_body_cut_short_of_its_length_is_no_clean_end() {
 }
 
 #[test]
+fn what_came_before_the_cut_is_passed_on() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nNO SIZE\r\n",
+    ] {
+        let origin = Origin::answering(1, answer.as_bytes());
+        let edge = Edge::before(origin.address);
+        let mut client = edge.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let head = client.head();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        let body = client.rest().expect("an orderly end of the connection");
+        let body = String::from_utf8_lossy(&body);
+        assert_eq!(body.contains("half"), answer.contains("half"), "{answer:?}: {body:?}");
+        origin.done();
+    }
+}
+
+#[test]
 fn a_body_cut_between_chunks_is_no_clean_end() {
     let origin =
         Origin::answering(1, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");

@@ -1,13 +1,8 @@
-//! The program as a process: arguments, log, signals, and HTTP/2.
+//! The program as a process: arguments, log and signals.
 
 use std::io::BufRead;
 use std::net::TcpStream;
 use std::sync::mpsc;
-
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::{Request, Version};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::support::{Edge, Origin, PATIENCE, run};
 
@@ -132,37 +127,5 @@ fn a_second_signal_ends_at_once() {
     edge.signal("TERM");
     assert_eq!(edge.ended(), Some(0));
     drop(client);
-    origin.done();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn http_2_is_spoken_without_tls() {
-    let origin = Origin::script(move |listener| {
-        let mut edge = listener.accept();
-        let head = edge.request().head;
-        assert!(head.starts_with("GET /x HTTP/1.1\r\n"), "{head}");
-        assert!(head.contains("\r\nhost: h2.example\r\n"), "{head}");
-        edge.send("HTTP/1.1 299 Odd\r\nConnection: x\r\nX: 1\r\nContent-Length: 2\r\n\r\nhi");
-    });
-    let edge = Edge::before(origin.address);
-    let stream = tokio::net::TcpStream::connect(edge.address).await.expect("the program accepts");
-    let (mut client, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .expect("HTTP/2");
-    let connection = tokio::spawn(connection);
-    let request = Request::get("http://h2.example/x")
-        .version(Version::HTTP_2)
-        .body(Empty::<Bytes>::new())
-        .expect("a request");
-    let response = tokio::time::timeout(PATIENCE, client.send_request(request));
-    let response = response.await.expect("in time").expect("a response");
-    assert_eq!(response.version(), Version::HTTP_2);
-    assert_eq!(response.status(), 299);
-    assert!(!response.headers().contains_key("x"));
-    let body = response.into_body().collect().await.expect("a body").to_bytes();
-    assert_eq!(body, "hi");
-    drop(client);
-    connection.await.expect("no panic").expect("an orderly end");
     origin.done();
 }

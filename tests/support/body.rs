@@ -115,7 +115,7 @@ impl Body for OriginBody {
                 Some(Ok(Frame::data(bytes)))
             }
             Piece::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
-            Piece::Panic => panic!("the origin's body panics, as it should"),
+            Piece::Panic => std::panic::resume_unwind(Box::new("the origin's body panics")),
             Piece::Error => {
                 *this.source = Source::Over;
                 Some(Err(OriginError("body broke")))
