@@ -16,7 +16,7 @@ use crate::{
         storing::{self, NotStored},
         validation,
     },
-    stored::{Content, Kind, Parts, ResponseHead, rope},
+    stored::{Content, Kind, ResponseHead, rope},
 };
 use bytes::Bytes;
 use futures_util::future::join;
@@ -111,7 +111,7 @@ impl<B, E> Course<B, E> {
         }
     }
 
-    fn arrival<'a>(
+    pub(super) fn arrival<'a>(
         &self,
         request: &'a request::Parts,
         status: StatusCode,
@@ -180,7 +180,7 @@ impl<B, E> Course<B, E> {
     }
 
     /// The response goes to the one who asked. Nobody waits for the next one in vain.
-    async fn decline(mut self, reason: NotStored, parts: response::Parts, body: B) {
+    pub(super) async fn decline(mut self, reason: NotStored, parts: response::Parts, body: B) {
         self.engine.unshareable.remember(&self.look.key, self.engine.policy.limits.unshareable_for);
         self.lead.release();
         // RFC 9111 section 4.3.3: a full response tells that what was stored is not what is there now.
@@ -269,105 +269,8 @@ where
         self.withdraw_if_invalidated(&key, head.content).await;
     }
 
-    /// RFC 9111 section 3.3: the part goes to the one who asked, and to the parts that are stored already.
-    pub(crate) async fn store_part(
-        mut self,
-        request: &request::Parts,
-        range: std::ops::Range<u64>,
-        complete: u64,
-        sent: Sent<B>,
-    ) {
-        let size = range.end.saturating_sub(range.start);
-        let framed = self.framed(&sent).and_then(|declared| {
-            // Less than was announced is a part as well, as long as its end is known.
-            let size = declared.unwrap_or(size).min(size);
-            let part = Parts::new(range.start..range.start.saturating_add(size), complete);
-            match (part, declared) {
-                (Some(part), None) => Ok((part, size)),
-                (Some(part), Some(declared)) if declared == size => Ok((part, size)),
-                _ => Err(NotStored::Framing),
-            }
-        });
-        let same = self.look.part.as_ref().filter(|old| {
-            let is_as_long = old.head.part.as_ref().is_some_and(|parts| parts.complete == complete);
-            is_as_long && validation::is_same_strong(&old.head.headers, &sent.parts.headers)
-        });
-        let received = framed.and_then(|(part, size)| {
-            let mut headers = combined_fields(same, &sent.parts.headers);
-            headers.remove(http::header::CONTENT_LENGTH);
-            let arrival = Arrival {
-                part: Some(part),
-                ..self.arrival(request, StatusCode::OK, headers, &sent)
-            };
-            Ok((self.engine.receive(self.lead.primary(), &self.look, arrival)?, size))
-        });
-        let Sent { parts, body, .. } = sent;
-        let (Reception { key, head, .. }, size) = match received {
-            Ok(received) => received,
-            Err(reason) => return self.decline(reason, parts, body).await,
-        };
-        let (writer, rope) = rope::channel(self.engine.policy.limits.window, Some(size));
-        let (Some(first), Some(reader)) = (rope.store_reader(), rope.whole()) else { return };
-        if let Some(reply) = self.reply.take() {
-            let body = crate::ContentBody::arriving(reader);
-            let mut parts = parts;
-            parts.headers = end_to_end(parts.headers);
-            let response = Response::from_parts(parts, body);
-            _ = reply.send(Ok(Fetched::Part { response }));
-        } else {
-            drop(reader);
-        }
-        let id = head.content;
-        let content = Content::arriving(rope.clone(), first);
-        let pumping = pump(body, writer, &rope, &self.lead, &self.engine.policy.limits);
-        let putting = async {
-            let (head, content) = combine(self.look.part.as_ref(), head, content).await?;
-            let head = Arc::new(head);
-            let stored_head =
-                StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
-            let response = StoredResponse { head: stored_head, content };
-            self.keep(&key, &head, response, async {}).await.then_some(())
-        };
-        join(pumping, putting).await;
-        self.withdraw_if_invalidated(&key, id).await;
-    }
-
-    /// RFC 9111 section 3.4: what was missing has come, and makes a complete response of the parts.
-    pub(crate) async fn complete(
-        self,
-        request: &request::Parts,
-        part: Found,
-        gap: std::ops::Range<u64>,
-        sent: Sent<B>,
-    ) {
-        let Some(parts) = &part.head.part else { return };
-        let size = gap.end.saturating_sub(gap.start);
-        let declared = self.framed(&sent).ok().flatten();
-        let mut headers = combined_fields(Some(&part), &sent.parts.headers);
-        headers.insert(http::header::CONTENT_LENGTH, parts.complete.into());
-        let arrival = self.arrival(request, StatusCode::OK, headers, &sent);
-        let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
-        let before = parts.locate(&(0..gap.start)).unwrap_or_default();
-        let after = parts.locate(&(gap.end..parts.complete)).unwrap_or_default();
-        let complete = parts.complete;
-        match received {
-            Ok(received) if declared.is_none_or(|declared| declared == size) => {
-                let delay = delay_of(&sent);
-                let body = super::pieces::Around::new(
-                    part.content.read_range(before),
-                    sent.body,
-                    part.content.read_range(after),
-                );
-                let origin = (origin_of(sent.parts), delay);
-                self.store(received, Some(complete), origin, body).await;
-            }
-            // A part is no answer to who asked for the whole.
-            _ => self.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction),
-        }
-    }
-
     /// What the body and the inner service say against storing; else the length, if it is known.
-    fn framed(&self, sent: &Sent<B>) -> Result<Option<u64>, NotStored> {
+    pub(super) fn framed(&self, sent: &Sent<B>) -> Result<Option<u64>, NotStored> {
         if sent.parts.extensions.get::<DoNotStore>().is_some() {
             return Err(NotStored::Declined);
         }
@@ -386,7 +289,7 @@ where
 
 impl<B, E> Course<B, E> {
     /// Puts a response in its place, and in the list of variants if it is one.
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         key: &CacheKey,
         head: &ResponseHead,
@@ -411,7 +314,7 @@ impl<B, E> Course<B, E> {
     }
 
     /// The store may have got it after it was invalidated.
-    async fn withdraw_if_invalidated(&self, key: &CacheKey, content: u64) {
+    pub(super) async fn withdraw_if_invalidated(&self, key: &CacheKey, content: u64) {
         let Self { engine, lead, .. } = self;
         if !engine.flights.is_invalidated(lead.primary(), lead.number()) {
             return;
@@ -422,45 +325,13 @@ impl<B, E> Course<B, E> {
     }
 }
 
-/// RFC 9111 section 3.4: the stored fields, updated by those of the new part.
-fn combined_fields(stored: Option<&Found>, new: &HeaderMap) -> HeaderMap {
-    let mut headers = match stored {
-        Some(found) => {
-            let mut headers = found.head.headers.clone();
-            validation::freshen(&mut headers, new);
-            headers
-        }
-        None => new.clone(),
-    };
-    headers.remove(http::header::CONTENT_RANGE);
-    headers
-}
-
-/// RFC 9111 section 3.4: parts with the same strong validator are one; else the new one stands alone.
-async fn combine(
-    stored: Option<&Found>,
-    mut head: ResponseHead,
-    content: Content,
-) -> Option<(ResponseHead, Content)> {
-    let new = content.collect().await.ok()?;
-    let combined = stored.and_then(|old| {
-        let is_same = validation::is_same_strong(&old.head.headers, &head.headers);
-        let (parts, pieces) = old.head.part.as_ref()?.combine(head.part.as_ref()?)?;
-        is_same.then_some((old, parts, pieces))
-    });
-    let Some((old, parts, pieces)) = combined else { return Some((head, new)) };
-    let content = super::pieces::join(old, &new, head.part.as_ref()?, &pieces).await?;
-    head.part = Some(parts).filter(|parts| !parts.is_complete());
-    Some((head, content))
-}
-
 /// `response_delay` of RFC 9111 section 4.2.3.
-fn delay_of<B>(sent: &Sent<B>) -> Duration {
+pub(super) fn delay_of<B>(sent: &Sent<B>) -> Duration {
     let (request_time, response_time) = sent.times;
     response_time.wall.duration_since(request_time.wall).unwrap_or_default()
 }
 
-fn origin_of(parts: response::Parts) -> FromOrigin {
+pub(super) fn origin_of(parts: response::Parts) -> FromOrigin {
     FromOrigin { status: Some(parts.status), stored: true, extensions: parts.extensions }
 }
 

@@ -19,9 +19,10 @@ use super::{
     begin::Asked,
     deliver::{Delivery, deliver},
     fetch::{self, Fetch, Fetched, FromOrigin},
-    flight::{Elsewhere, Fit, Landed, Landing, Lead, Seat, Supply},
+    flight::{Landed, Lead, Seat, Supply},
     head::forward_head,
     look_up::{Found, LookUp},
+    seat::Place,
 };
 use crate::{
     CacheBody, CacheStatus, DoNotCollapse,
@@ -33,12 +34,8 @@ use crate::{
     },
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use std::{future::pending, panic::resume_unwind, sync::Arc, time::Duration};
-use tokio::{
-    sync::oneshot,
-    task::JoinHandle,
-    time::{Instant, timeout_at},
-};
+use std::{future::pending, panic::resume_unwind, sync::Arc};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 pub(super) type Answer<O, Q> =
     Result<Response<CacheBody<<O as Origin<Q>>::Body>>, <O as Origin<Q>>::Error>;
@@ -235,66 +232,8 @@ where
     Ok(engine.exit(response.map(CacheBody::forwarded), status))
 }
 
-/// What came of looking for a seat.
-enum Place {
-    Lead(Lead, Box<LookUp>),
-    Shared(Landed, Supply),
-    /// It goes past the cache, for this reason if there is one to tell.
-    Alone(Option<Detail>),
-}
-
-/// How often a request looks for a seat: at first, once more if its variant lies elsewhere, and once more if the fetch it waited for
-/// failed.
-const SEATS: usize = 3;
-
-/// A limit that an operator meant as "none"; an instant that far ahead still exists.
-const LONGEST_WAIT: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-
 impl Engine {
-    /// Leads or waits, for no longer than the policy says.
-    async fn find_seat(&self, asked: &Asked, mut look: LookUp) -> Place {
-        let limit = self.policy.limits.wait_timeout.min(LONGEST_WAIT);
-        let deadline = Instant::now() + limit;
-        let mut has_failed = false;
-        for _ in 0..SEATS {
-            let (landed, supply) = match self.take_seat(asked, &look) {
-                Seat::Lead(lead) => return Place::Lead(lead, Box::new(look)),
-                Seat::Full => return Place::Alone(Some(Detail::FetchLimit)),
-                Seat::Elsewhere(place) => {
-                    look = look.at(place);
-                    continue;
-                }
-                Seat::Landed(landed, supply) => (landed, supply),
-                Seat::Follow(flight) => match timeout_at(deadline, flight).await {
-                    Ok(Ok(Landing::Shared(landed, supply))) => (landed, supply),
-                    Ok(Ok(Landing::Unshareable)) => {
-                        return Place::Alone(Some(Detail::Unshareable));
-                    }
-                    Ok(Ok(Landing::Over)) => {
-                        look = self.look_up(&asked.primary, &asked.head.headers).await;
-                        match self.fresh(asked, &look) {
-                            Some(landed) => landed,
-                            None => continue,
-                        }
-                    }
-                    // The fetch failed. One of those who waited tries again, but only once.
-                    Ok(Err(_)) if has_failed => return Place::Alone(None),
-                    Ok(Err(_)) => {
-                        has_failed = true;
-                        continue;
-                    }
-                    Err(_) => return Place::Alone(Some(Detail::WaitTimeout)),
-                },
-            };
-            match self.variant_for(asked, &landed) {
-                Some(place) => look = look.at(place),
-                None => return Place::Shared(landed, supply),
-            }
-        }
-        Place::Alone(None)
-    }
-
-    fn judge(&self, asked: &Asked, found: &Found, freshness: Freshness) -> Verdict {
+    pub(super) fn judge(&self, asked: &Asked, found: &Found, freshness: Freshness) -> Verdict {
         reuse::judge(&asked.directives, &found.head.directives, freshness, &self.policy.stale)
     }
 
@@ -312,48 +251,6 @@ impl Engine {
         };
         let status = CacheStatus { detail, ..CacheStatus::hit(freshness.ttl()) };
         self.exit(deliver(&asked.head, delivery), status)
-    }
-
-    fn take_seat(&self, asked: &Asked, look: &LookUp) -> Seat {
-        let limit = self.policy.limits.max_fetches;
-        self.flights.join(&asked.primary, &look.key, limit, |landed| {
-            if let Some(place) = self.variant_for(asked, landed) {
-                return Fit::OtherVariant(place);
-            }
-            // The table of flights has been asked already, and is locked.
-            if self.rules.concern(&landed.head.groups, landed.head.fetch) {
-                return Fit::Stale;
-            }
-            let freshness = landed.head.freshness(&self.clock.read());
-            match reuse::judge(
-                &asked.directives,
-                &landed.head.directives,
-                freshness,
-                &self.policy.stale,
-            ) {
-                Verdict::Fresh | Verdict::StaleWhileRevalidate => Fit::Fits,
-                Verdict::MustAsk(_) => Fit::Stale,
-            }
-        })
-    }
-
-    /// The variant that this request selects, if it is not the one that landed (RFC 9111 section 4.1).
-    fn variant_for(&self, asked: &Asked, landed: &Landed) -> Option<Elsewhere> {
-        let (generation, shape) = landed.head.variant.as_ref()?;
-        let key = asked.primary.variant(*generation, shape, &asked.head.headers);
-        let generation = *generation;
-        (key != landed.key).then_some(Elsewhere { key, generation })
-    }
-
-    fn fresh(&self, asked: &Asked, look: &LookUp) -> Option<(Landed, Supply)> {
-        let found = look.found.clone()?;
-        let freshness = found.head.freshness(&self.clock.read());
-        if self.judge(asked, &found, freshness) != Verdict::Fresh {
-            return None;
-        }
-        let landed = Landed::stored(look.key.clone(), found);
-        let supply = landed.open()?;
-        Some((landed, supply))
     }
 
     pub(super) fn conclude<B>(

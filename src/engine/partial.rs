@@ -1,0 +1,218 @@
+//! Parts of a representation: stored, combined, and completed (RFC 9111 sections 3.3 and 3.4).
+use super::{
+    fetch::{Fetched, Sent},
+    landing::{Course, delay_of, origin_of},
+    look_up::Found,
+    pump::pump,
+    reception::{Arrival, Reception, end_to_end},
+};
+use crate::{
+    BoxError, ContentBody, StoredHead, StoredResponse,
+    semantics::{cache_status::Detail, storing::NotStored, validation},
+    stored::{Content, Kind, Parts, Piece, ResponseHead, Whose, rope},
+};
+use bytes::Bytes;
+use futures_util::future;
+use http::{HeaderMap, Response, StatusCode, header, request};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use pin_project_lite::pin_project;
+use std::{
+    ops::Range,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+impl<B, E> Course<B, E>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    /// RFC 9111 section 3.3: the part goes to the one who asked, and to the parts that are stored already.
+    pub(crate) async fn store_part(
+        mut self,
+        request: &request::Parts,
+        range: Range<u64>,
+        complete: u64,
+        sent: Sent<B>,
+    ) {
+        let size = range.end.saturating_sub(range.start);
+        let framed = self.framed(&sent).and_then(|declared| {
+            // Less than was announced is a part as well, as long as its end is known.
+            let size = declared.unwrap_or(size).min(size);
+            let part = Parts::new(range.start..range.start.saturating_add(size), complete);
+            match (part, declared) {
+                (Some(part), None) => Ok((part, size)),
+                (Some(part), Some(declared)) if declared == size => Ok((part, size)),
+                _ => Err(NotStored::Framing),
+            }
+        });
+        let same = self.look.part.as_ref().filter(|old| {
+            let is_as_long = old.head.part.as_ref().is_some_and(|parts| parts.complete == complete);
+            is_as_long && validation::is_same_strong(&old.head.headers, &sent.parts.headers)
+        });
+        let received = framed.and_then(|(part, size)| {
+            let mut headers = combined_fields(same, &sent.parts.headers);
+            headers.remove(header::CONTENT_LENGTH);
+            let arrival = Arrival {
+                part: Some(part),
+                ..self.arrival(request, StatusCode::OK, headers, &sent)
+            };
+            Ok((self.engine.receive(self.lead.primary(), &self.look, arrival)?, size))
+        });
+        let Sent { parts, body, .. } = sent;
+        let (Reception { key, head, .. }, size) = match received {
+            Ok(received) => received,
+            Err(reason) => return self.decline(reason, parts, body).await,
+        };
+        let (writer, rope) = rope::channel(self.engine.policy.limits.window, Some(size));
+        let (Some(first), Some(reader)) = (rope.store_reader(), rope.whole()) else { return };
+        if let Some(reply) = self.reply.take() {
+            let body = ContentBody::arriving(reader);
+            let mut parts = parts;
+            parts.headers = end_to_end(parts.headers);
+            let response = Response::from_parts(parts, body);
+            _ = reply.send(Ok(Fetched::Part { response }));
+        } else {
+            drop(reader);
+        }
+        let id = head.content;
+        let content = Content::arriving(rope.clone(), first);
+        let pumping = pump(body, writer, &rope, &self.lead, &self.engine.policy.limits);
+        let putting = async {
+            let (head, content) = combine(self.look.part.as_ref(), head, content).await?;
+            let head = Arc::new(head);
+            let stored_head =
+                StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
+            let response = StoredResponse { head: stored_head, content };
+            self.keep(&key, &head, response, async {}).await.then_some(())
+        };
+        future::join(pumping, putting).await;
+        self.withdraw_if_invalidated(&key, id).await;
+    }
+
+    /// RFC 9111 section 3.4: what was missing has come, and makes a complete response of the parts.
+    pub(crate) async fn complete(
+        self,
+        request: &request::Parts,
+        part: Found,
+        gap: Range<u64>,
+        sent: Sent<B>,
+    ) {
+        let Some(parts) = &part.head.part else { return };
+        let size = gap.end.saturating_sub(gap.start);
+        let declared = self.framed(&sent).ok().flatten();
+        let mut headers = combined_fields(Some(&part), &sent.parts.headers);
+        headers.insert(header::CONTENT_LENGTH, parts.complete.into());
+        let arrival = self.arrival(request, StatusCode::OK, headers, &sent);
+        let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
+        let before = parts.locate(&(0..gap.start)).unwrap_or_default();
+        let after = parts.locate(&(gap.end..parts.complete)).unwrap_or_default();
+        let complete = parts.complete;
+        match received {
+            Ok(received) if declared.is_none_or(|declared| declared == size) => {
+                let delay = delay_of(&sent);
+                let body = Around::new(
+                    part.content.read_range(before),
+                    sent.body,
+                    part.content.read_range(after),
+                );
+                let origin = (origin_of(sent.parts), delay);
+                self.store(received, Some(complete), origin, body).await;
+            }
+            // A part is no answer to who asked for the whole.
+            _ => self.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction),
+        }
+    }
+}
+
+/// RFC 9111 section 3.4: the stored fields, updated by those of the new part.
+fn combined_fields(stored: Option<&Found>, new: &HeaderMap) -> HeaderMap {
+    let mut headers = match stored {
+        Some(found) => {
+            let mut headers = found.head.headers.clone();
+            validation::freshen(&mut headers, new);
+            headers
+        }
+        None => new.clone(),
+    };
+    headers.remove(header::CONTENT_RANGE);
+    headers
+}
+
+/// RFC 9111 section 3.4: parts with the same strong validator are one; else the new one stands alone.
+async fn combine(
+    stored: Option<&Found>,
+    mut head: ResponseHead,
+    content: Content,
+) -> Option<(ResponseHead, Content)> {
+    let new = content.collect().await.ok()?;
+    let combined = stored.and_then(|old| {
+        let is_same = validation::is_same_strong(&old.head.headers, &head.headers);
+        let (parts, pieces) = old.head.part.as_ref()?.combine(head.part.as_ref()?)?;
+        is_same.then_some((old, parts, pieces))
+    });
+    let Some((old, parts, pieces)) = combined else { return Some((head, new)) };
+    let content = join(old, &new, head.part.as_ref()?, &pieces).await?;
+    head.part = Some(parts).filter(|parts| !parts.is_complete());
+    Some((head, content))
+}
+
+/// Reads the pieces of two contents into one. `None` if one of them is not there.
+async fn join(old: &Found, new: &Content, new_parts: &Parts, pieces: &[Piece]) -> Option<Content> {
+    let mut bytes = Vec::new();
+    for (whose, range) in pieces {
+        let part = match whose {
+            Whose::Old => old.content.read_range(old.head.part.as_ref()?.locate(range)?),
+            Whose::New => new.read_range(new_parts.locate(range)?),
+        };
+        bytes.extend_from_slice(&part.collect().await.ok()?.to_bytes());
+    }
+    bytes.shrink_to_fit();
+    Some(Content::from(Bytes::from(bytes)))
+}
+
+pin_project! {
+    /// A body between two stored pieces.
+    struct Around<B> {
+        before: Option<ContentBody>,
+        #[pin]
+        middle: B,
+        is_over: bool,
+        after: ContentBody,
+    }
+}
+
+impl<B> Around<B> {
+    fn new(before: ContentBody, middle: B, after: ContentBody) -> Self {
+        Self { before: Some(before), middle, is_over: false, after }
+    }
+}
+
+impl<B> Body for Around<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.project();
+        if let Some(before) = this.before {
+            match ready!(Pin::new(before).poll_frame(cx)) {
+                Some(frame) => return Poll::Ready(Some(frame)),
+                None => *this.before = None,
+            }
+        }
+        if !*this.is_over {
+            match ready!(this.middle.poll_frame(cx)) {
+                Some(frame) => return Poll::Ready(Some(frame.map_err(Into::into))),
+                None => *this.is_over = true,
+            }
+        }
+        Pin::new(this.after).poll_frame(cx)
+    }
+}

@@ -1,0 +1,208 @@
+//! The cache key (RFC 9111 section 2): what makes two requests ask for the same thing.
+mod policy;
+mod target;
+
+pub use policy::{Influential, KeyPolicy, Parameters};
+pub(crate) use target::{NoKey, named_keys};
+
+use crate::semantics::selecting;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, header};
+use std::{
+    fmt,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::LazyLock,
+};
+
+/// Under which a response is stored: canonical bytes in which every part has its tag and its length, so that no two
+/// different requests make the same ones. Hashed once, compared in full, cheap to clone.
+///
+/// A [`Store`](crate::Store) may use it as the key of a map, or its [`as_bytes`](Self::as_bytes) where it keeps things elsewhere.
+///
+/// # Example: a key in a store of one's own
+/// ```
+/// use tower_cdn::CacheKey;
+/// let a = CacheKey::from_bytes(b"anything".as_slice());
+/// assert_eq!(a, CacheKey::from_bytes(a.as_bytes().to_vec()));
+/// ```
+#[derive(Clone)]
+pub struct CacheKey {
+    bytes: Bytes,
+    hash: u64,
+}
+
+impl CacheKey {
+    /// The key whose [`as_bytes`](Self::as_bytes) these are.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        /// Keys come from clients: the seed keeps them from choosing which ones collide.
+        static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let bytes = bytes.into();
+        let mut hasher = SEED.build_hasher();
+        hasher.write(&bytes);
+        Self { hash: hasher.finish(), bytes }
+    }
+
+    /// All of it: keys are equal if and only if these are.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// A hash of the bytes that differs from process to process.
+    pub(crate) fn hash64(&self) -> u64 {
+        self.hash
+    }
+
+    /// The key of one variant: the same URI, with the values of the nominated fields (RFC 9111 section 4.1).
+    pub(crate) fn variant(
+        &self,
+        generation: u64,
+        names: &[HeaderName],
+        request: &HeaderMap,
+    ) -> Self {
+        self.selected(generation, names, request, None)
+    }
+
+    /// The same, with a language of the response in place of those that the request accepts. `None` if languages do not select.
+    pub(crate) fn language_variant(
+        &self,
+        generation: u64,
+        names: &[HeaderName],
+        request: &HeaderMap,
+        language: &[u8],
+    ) -> Option<Self> {
+        names
+            .contains(&header::ACCEPT_LANGUAGE)
+            .then(|| self.selected(generation, names, request, Some(language)))
+    }
+
+    /// A group of responses of this key's origin (RFC 9875 section 2.1).
+    pub(crate) fn group(&self, name: &str) -> Self {
+        let mut parts = KeyBytes(self.origin().to_vec());
+        parts.push(Tag::Group, name.as_bytes());
+        parts.finish()
+    }
+
+    /// The key without what stands behind the query, if anything does: that of the URI alone.
+    pub(crate) fn bare(&self) -> Option<Self> {
+        let tags = [Tag::Scheme, Tag::Host, Tag::Port, Tag::Path, Tag::Query];
+        let bare = self.parts_while(|tag| tags.iter().any(|known| tag == *known as u8));
+        (bare.len() < self.bytes.len()).then(|| Self::from_bytes(bare.to_vec()))
+    }
+
+    /// All responses whose keys are this one and something more.
+    pub(crate) fn uri_group(&self) -> Self {
+        let mut parts = KeyBytes(self.bytes.to_vec());
+        parts.push(Tag::Uri, b"");
+        parts.finish()
+    }
+
+    /// The parts in front of the path: scheme, host and port.
+    fn origin(&self) -> &[u8] {
+        self.parts_while(|tag| tag != Tag::Path as u8)
+    }
+
+    fn parts_while(&self, is_wanted: impl Fn(u8) -> bool) -> &[u8] {
+        let mut end = 0_usize;
+        while let Some(part) = self.bytes.get(end..)
+            && let Some((tag, rest)) = part.split_first()
+            && is_wanted(*tag)
+            && let Some((length, _)) = rest.split_first_chunk()
+        {
+            let length = usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX);
+            end = end.saturating_add(length).saturating_add(9);
+        }
+        self.bytes.get(..end).unwrap_or_default()
+    }
+
+    fn selected(
+        &self,
+        generation: u64,
+        names: &[HeaderName],
+        request: &HeaderMap,
+        language: Option<&[u8]>,
+    ) -> Self {
+        let mut parts = KeyBytes::with_capacity(self.bytes.len().saturating_add(64));
+        parts.0.extend_from_slice(&self.bytes);
+        parts.push(Tag::Generation, &generation.to_be_bytes());
+        for name in names {
+            let field = name.as_str().as_bytes();
+            if let Some(language) = language.filter(|_| *name == header::ACCEPT_LANGUAGE) {
+                parts.pair(Tag::Language, field, language);
+                continue;
+            }
+            match selecting::normalised(name, request) {
+                Some(value) => parts.pair(Tag::Nominated, field, &value),
+                None => parts.push(Tag::Missing, field),
+            }
+        }
+        parts.finish()
+    }
+}
+
+impl PartialEq for CacheKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.bytes == other.bytes
+    }
+}
+
+impl Eq for CacheKey {}
+
+impl Hash for CacheKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl fmt::Debug for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CacheKey({})", self.bytes.escape_ascii())
+    }
+}
+
+/// What a part of a key is.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Tag {
+    Scheme = b's',
+    Host = b'h',
+    Port = b'p',
+    Path = b'/',
+    Query = b'?',
+    Field = b'f',
+    Cookie = b'c',
+    Generation = b'g',
+    Nominated = b'n',
+    Missing = b'm',
+    Language = b'l',
+    Group = b'G',
+    Uri = b'u',
+}
+
+struct KeyBytes(Vec<u8>);
+
+impl KeyBytes {
+    fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    fn push(&mut self, tag: Tag, part: &[u8]) {
+        self.0.push(tag as u8);
+        self.length(part.len());
+        self.0.extend_from_slice(part);
+    }
+
+    fn pair(&mut self, tag: Tag, name: &[u8], value: &[u8]) {
+        self.push(tag, name);
+        self.length(value.len());
+        self.0.extend_from_slice(value);
+    }
+
+    /// Lengths are 64 bits, so that none can overflow into another.
+    fn length(&mut self, length: usize) {
+        self.0.extend_from_slice(&(length as u64).to_be_bytes());
+    }
+
+    fn finish(self) -> CacheKey {
+        CacheKey::from_bytes(self.0)
+    }
+}
