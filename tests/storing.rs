@@ -1,7 +1,9 @@
 //! What is stored and what is not (RFC 9111 section 3).
 mod support;
 
-use support::{Answer, KILOBYTE, MEGABYTE, World, answer, ok, panics, settle, world, world_of};
+use support::{
+    Answer, KILOBYTE, MEGABYTE, World, answer, ok, panics, seconds, settle, world, world_of,
+};
 use tower_cdn::{CachePolicy, Detail, DoNotStore, NotStored, SetCookie};
 
 /// Asks twice: is the second one a hit?
@@ -423,4 +425,19 @@ async fn rfc9110_s6_6_1_date_is_added_where_it_is_missing_and_untouched_where_no
         support::pass(2).await;
     }
     assert_eq!(w.origin.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_default_lifetime_stores_no_page_under_the_name_of_a_static_file() {
+    let w = world_of(CachePolicy::default().default_ttl(seconds(60)));
+    let page = || ok("somebody's account").header("content-type", "text/html");
+    w.origin.always("/account/x.css", move |_| page());
+    w.get("/account/x.css").await.text().await;
+    settle().await;
+    let again = w.get("/account/x.css").await;
+    assert!(!again.cache().is_hit());
+    w.origin.always("/x.css", |_| ok("a { }").header("content-type", "text/css"));
+    w.get("/x.css").await.text().await;
+    settle().await;
+    assert!(w.get("/x.css").await.cache().is_hit(), "what is what it says is stored");
 }

@@ -105,6 +105,7 @@ impl Engine {
         validation::freshen(&mut headers, update);
         let arrival = Arrival {
             request_method: &Method::GET,
+            path: heard.asked.uri.path(),
             request_headers: &heard.asked.headers,
             status: found.head.status,
             headers,

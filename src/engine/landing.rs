@@ -120,6 +120,7 @@ impl<B, E> Course<B, E> {
     ) -> Arrival<'a> {
         Arrival {
             request_method: &http::Method::GET,
+            path: request.uri.path(),
             request_headers: &request.headers,
             status,
             headers,

@@ -18,6 +18,7 @@ use std::hash::{BuildHasher, RandomState};
 /// What arrived, and when it was asked for and came.
 pub(crate) struct Arrival<'a> {
     pub(crate) request_method: &'a Method,
+    pub(crate) path: &'a str,
     pub(crate) request_headers: &'a HeaderMap,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -46,7 +47,7 @@ impl Engine {
         look: &LookUp,
         arrival: Arrival<'_>,
     ) -> Result<Reception, NotStored> {
-        let Arrival { request_method, request_headers, status, mut headers, .. } = arrival;
+        let Arrival { request_method, path, request_headers, status, mut headers, .. } = arrival;
         let (request_time, response_time) = arrival.times;
         let selected = targeted::select(&headers, &self.policy.targets);
         let nominated = Nominated::of(&headers);
@@ -60,6 +61,7 @@ impl Engine {
         );
         let candidate = Candidate {
             request_method,
+            path,
             request_headers,
             status,
             headers: &headers,

@@ -85,6 +85,7 @@ where
     let task = tokio::spawn(async move {
         let arrival = Arrival {
             request_method: &Method::POST,
+            path: request.uri.path(),
             request_headers: &request.headers,
             status: sent.parts.status,
             headers: sent.parts.headers.clone(),

@@ -142,7 +142,7 @@ proptest! {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let lifetime = lifetime(status, &response, &directives, false, now, &lifetime_rules(default));
         let candidate = Candidate {
-            request_method: &Method::GET, request_headers: &request, status, headers: &response,
+            request_method: &Method::GET, path: "/", request_headers: &request, status, headers: &response,
             directives: &directives, lifetime, nominated: &selecting::Nominated::of(&response),
         };
         let rules = StoringRules { set_cookie: SetCookie::Store, honor_request_no_store: false, store_post: true };

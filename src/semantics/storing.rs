@@ -1,5 +1,6 @@
 //! May this response be stored by a shared cache (RFC 9111 section 3)?
 use super::{
+    deception,
     directives::{Directives, Scope},
     fields,
     freshness::{Lifetime, Source},
@@ -64,6 +65,8 @@ pub enum NotStored {
     TooLarge,
     /// The inner service said so by [`DoNotStore`](crate::DoNotStore).
     Declined,
+    /// Its type contradicts the extension of its path, and it does not ask to be stored.
+    Deceptive,
     /// It was invalidated while it was on its way (section 4.4).
     Invalidated,
     /// Its head came later than the fetch timeout.
@@ -88,6 +91,7 @@ impl NotStored {
             Self::Framing => "framing",
             Self::TooLarge => "too-large",
             Self::Declined => "declined",
+            Self::Deceptive => "deceptive",
             Self::Invalidated => "invalidated",
             Self::Late => "late",
         }
@@ -98,6 +102,7 @@ impl NotStored {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate<'a> {
     pub(crate) request_method: &'a Method,
+    pub(crate) path: &'a str,
     pub(crate) request_headers: &'a HeaderMap,
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
@@ -147,6 +152,8 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
     forbid(lists_end_to_end_field(c.headers), NotStored::Connection)?;
     forbid(is_event_stream(c.headers), NotStored::EventStream)?;
     forbid(content_length(c.headers).is_err(), NotStored::Framing)?;
+    let is_asked_for = matches!(c.lifetime.source, Source::Explicit | Source::Silent);
+    forbid(!is_asked_for && deception::contradicts(c.path, c.headers), NotStored::Deceptive)?;
     let validated = has_validator(c.headers) && is_heuristically_cacheable(c.status);
     forbid(c.lifetime.source == Source::Silent && !validated, NotStored::NoFreshness)
 }
@@ -301,6 +308,7 @@ mod tests {
         may_store(
             &Candidate {
                 request_method: &Method::GET,
+                path: "/",
                 request_headers: &request,
                 status: StatusCode::from_u16(case.status).unwrap(),
                 headers: &response,
