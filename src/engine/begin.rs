@@ -65,8 +65,12 @@ impl Engine {
             Err(NoKey::Malformed) => {
                 return Begin::Answer(self.refuse(StatusCode::BAD_REQUEST, Detail::BadRequest));
             }
-            Err(NoKey::TooLong | NoKey::NoHost) => {
-                let status = CacheStatus::forwarded(Forward::Bypass).detail_of(Detail::TooLong);
+            Err(reason @ (NoKey::TooLong | NoKey::NoHost)) => {
+                let detail = match reason {
+                    NoKey::TooLong => Detail::TooLong,
+                    _ => Detail::NotCacheable,
+                };
+                let status = CacheStatus::forwarded(Forward::Bypass).detail_of(detail);
                 self.mark(head.version, &mut head.headers);
                 return Begin::Forward(Request::from_parts(head, body), status);
             }

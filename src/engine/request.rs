@@ -28,6 +28,7 @@ use crate::{
     CacheBody, CacheStatus, DoNotCollapse,
     semantics::{
         cache_status::{Detail, Forward},
+        conditional,
         freshness::Freshness,
         reuse::{self, Verdict},
         validation,
@@ -94,6 +95,10 @@ where
     Q: Send + 'static,
 {
     let status = CacheStatus::forwarded(reason);
+    // RFC 9111 section 4.3.2: they are the origin's to evaluate, so it has to see them.
+    if conditional::is_for_origin(&asked.head.headers) {
+        return forward(&engine, origin, asked, body, status).await;
+    }
     if engine.fetches_part(&asked.head, &look) {
         // Others want other parts.
         return match engine.flights.alone(&asked.primary, engine.policy.limits.max_fetches) {

@@ -73,6 +73,8 @@ impl Engine {
 
     pub(super) fn take_seat(&self, asked: &Asked, look: &LookUp) -> Seat {
         let limit = self.policy.limits.max_fetches;
+        // Not under the lock of the table: a clock is the user's.
+        let now = self.clock.read();
         self.flights.join(&asked.primary, &look.key, limit, |landed| {
             if let Some(place) = self.variant_for(asked, landed) {
                 return Fit::OtherVariant(place);
@@ -81,7 +83,7 @@ impl Engine {
             if self.rules.concern(&landed.head.groups, landed.head.fetch) {
                 return Fit::Stale;
             }
-            let freshness = landed.head.freshness(&self.clock.read());
+            let freshness = landed.head.freshness(&now);
             match reuse::judge(
                 &asked.directives,
                 &landed.head.directives,

@@ -58,7 +58,7 @@ pub enum Detail {
     TooLong,
     /// As many fetches as allowed were under way.
     FetchLimit,
-    /// The request has content, an upgrade, or asks for a protocol that is not cached.
+    /// The request has content, an upgrade, no host, or asks for a protocol that is not cached.
     NotCacheable,
     /// The origin's answer fits nothing that it was asked.
     Contradiction,

@@ -24,6 +24,11 @@ pub(crate) fn is_not_modified(request: &HeaderMap, stored: &HeaderMap) -> bool {
     matches!((fields::http_date(line), modified), (Some(since), Ok(Some(modified))) if modified <= since)
 }
 
+/// Conditions that only the origin can evaluate.
+pub(crate) fn is_for_origin(request: &HeaderMap) -> bool {
+    [header::IF_MATCH, header::IF_UNMODIFIED_SINCE].iter().any(|name| request.contains_key(name))
+}
+
 /// Does the request have preconditions of its own?
 pub(crate) fn has_conditions(request: &HeaderMap) -> bool {
     [
