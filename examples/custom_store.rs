@@ -26,7 +26,7 @@ impl Store for Records {
             return Ok(None);
         };
         let head = StoredHead::from_bytes(record).map_err(StoreError::new)?;
-        Ok(Some(StoredResponse { head, content }))
+        Ok(Some(StoredResponse::new(head, content)))
     }
 
     async fn put(&self, key: &CacheKey, response: StoredResponse) -> Result<(), StoreError> {

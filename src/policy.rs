@@ -62,6 +62,7 @@ pub(crate) struct Limits {
     pub(crate) window: usize,
     pub(crate) wait_timeout: Duration,
     pub(crate) fetch_timeout: Duration,
+    pub(crate) body_timeout: Duration,
     pub(crate) stall_timeout: Duration,
     pub(crate) store_timeout: Duration,
     pub(crate) stale_deadline: Option<Duration>,
@@ -84,6 +85,7 @@ impl Default for CachePolicy {
                 set_cookie: SetCookie::UnlessMeantForMany,
                 honor_request_no_store: false,
                 store_post: false,
+                ignore_cookies: false,
             },
             stale: StaleRules { while_revalidate: Duration::ZERO, if_error: Duration::ZERO },
             honor_request_directives: false,
@@ -102,6 +104,7 @@ impl Default for CachePolicy {
                 window: 4 * 1024 * 1024,
                 wait_timeout: Duration::from_secs(3),
                 fetch_timeout: Duration::from_secs(30),
+                body_timeout: Duration::from_secs(30),
                 stall_timeout: Duration::from_secs(5),
                 store_timeout: Duration::from_secs(2),
                 stale_deadline: None,
@@ -119,6 +122,7 @@ impl CachePolicy {
             .heuristic_freshness(0.1, DAY)
             .honor_request_directives(true)
             .set_cookie(SetCookie::Store)
+            .ignore_cookies(true)
             .store_post(true)
             .range_fetch(RangeFetch::AsAsked)
             .language_variants(true)
@@ -243,6 +247,14 @@ impl CachePolicy {
         self
     }
 
+    /// Lets lifetimes that the response did not ask for (the default one, heuristic ones) apply to answers to requests with cookies as well. Default: off, since a page
+    /// that says nothing may be made for one user, whom a cookie tells.
+    #[must_use]
+    pub fn ignore_cookies(mut self, ignore: bool) -> Self {
+        self.storing.ignore_cookies = ignore;
+        self
+    }
+
     /// Stores the answer to a POST for later GETs where it says, by a `Content-Location` that is the target and by an explicit lifetime, that it may be
     /// used so (RFC 9110 section 9.3.3). Default: off.
     #[must_use]
@@ -313,6 +325,14 @@ impl CachePolicy {
     #[must_use]
     pub fn fetch_timeout(mut self, limit: Duration) -> Self {
         self.limits.fetch_timeout = limit;
+        self
+    }
+
+    /// How long the body of a fetch may pause before it is shared with nobody else and not stored any more. Those who read it go on waiting, as without a cache.
+    /// Default: 30 s.
+    #[must_use]
+    pub fn body_timeout(mut self, limit: Duration) -> Self {
+        self.limits.body_timeout = limit;
         self
     }
 

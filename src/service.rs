@@ -81,12 +81,13 @@ where
                     request,
                 )),
             },
-            Begin::Ask(asked, body) => Inner::Boxed {
+            Begin::Ask(asked, body, look) => Inner::Boxed {
                 future: Box::pin(respond(
                     Arc::clone(&self.engine),
                     self.inner.clone(),
                     asked,
                     body,
+                    look,
                 )),
             },
         };

@@ -213,9 +213,7 @@ async fn s4_3_1_conditions_of_the_client_stay_here() {
     w.origin.says("/", answer(304).max_age(10).etag("\"a\""));
     let conditions = [
         ("if-none-match", "\"mine\""),
-        ("if-match", "\"a\", \"mine\""),
         ("if-modified-since", past.as_str()),
-        ("if-unmodified-since", past.as_str()),
         ("if-range", "\"mine\""),
         ("range", "bytes=0-1"),
     ];
@@ -228,7 +226,7 @@ async fn s4_3_1_conditions_of_the_client_stay_here() {
     assert_eq!(ask().told().await, "200 0123456789 (stale)");
     assert_eq!(w.origin.last().headers.get_all("if-none-match").iter().count(), 1);
     assert_eq!(w.origin.last().field("if-none-match"), Some("\"a\""), "the cache's own");
-    for name in ["if-match", "if-modified-since", "if-unmodified-since", "if-range", "range"] {
+    for name in ["if-modified-since", "if-range", "range"] {
         assert_eq!(w.origin.last().field(name), None, "on a validation: {name}");
     }
 }

@@ -26,6 +26,7 @@ mod upgrade;
 mod upload;
 mod wire;
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -83,8 +84,10 @@ async fn run(args: Args) -> Result<(), String> {
         Preset::Rfc9111 => CachePolicy::rfc9111(),
         Preset::CloudFront => CachePolicy::cloudfront(),
     };
+    // Another one of its kind in a row is no loop.
+    let name = format!("edge-{:016x}", RandomState::new().hash_one(address));
     let cache = CdnCacheLayer::builder(MemoryStore::new(args.memory))
-        .policy(policy.max_object(args.max_object))
+        .policy(policy.max_object(args.max_object).cdn_loop(&name))
         .empty_body(|| RequestBody::Right(Empty::new()))
         .build();
     let tunnels = Tunnels::new();

@@ -3,6 +3,7 @@ use super::{
     Engine,
     deliver::{Delivery, deliver},
     flight::Supply,
+    look_up::LookUp,
 };
 use crate::{
     Bypass, CacheBody, CacheKey, CacheStatus,
@@ -26,7 +27,7 @@ pub(crate) enum Begin<Q, B> {
     /// It takes no part, but its answer may make stored responses invalid.
     Unsafe(Request<Q>),
     /// It needs the store, or the inner service.
-    Ask(Asked, Q),
+    Ask(Box<Asked>, Q, Option<Box<LookUp>>),
 }
 
 /// A request that takes part.
@@ -79,9 +80,9 @@ impl Engine {
         let directives = self.directives(&head.headers);
         let asked = Asked { head, primary: keyed.key, directives };
         match self.hit(&asked) {
-            Some(response) => Begin::Answer(response),
+            Ok(response) => Begin::Answer(response),
             // The body is empty, but only the client's side can make one of its kind.
-            None => Begin::Ask(asked, body),
+            Err(look) => Begin::Ask(Box::new(asked), body, look),
         }
     }
 
@@ -95,22 +96,23 @@ impl Engine {
         );
     }
 
-    /// The response to a hit, if the store can tell at once.
-    fn hit<B>(&self, asked: &Asked) -> Option<Response<CacheBody<B>>> {
-        let found = self.peek(&asked.primary, &asked.head.headers)?.found?;
+    /// The response to a hit, if the store can tell at once; else what it has told.
+    fn hit<B>(&self, asked: &Asked) -> Result<Response<CacheBody<B>>, Option<Box<LookUp>>> {
+        let look = self.peek(&asked.primary, &asked.head).ok_or(None)?;
+        let Some(found) = &look.found else { return Err(Some(Box::new(look))) };
         let now = self.clock.read();
         let freshness = found.head.freshness(&now);
         let verdict =
             reuse::judge(&asked.directives, &found.head.directives, freshness, &self.policy.stale);
         if verdict != Verdict::Fresh {
-            return None;
+            return Err(Some(Box::new(look)));
         }
         let delivery = Delivery {
             head: &found.head,
-            supply: Supply::Stored(found.content),
+            supply: Supply::Stored(found.content.clone()),
             age: Some(freshness.current_age),
         };
-        Some(self.exit(deliver(&asked.head, delivery), CacheStatus::hit(freshness.ttl())))
+        Ok(self.exit(deliver(&asked.head, delivery), CacheStatus::hit(freshness.ttl())))
     }
 
     /// Why a GET or HEAD takes no part, if it does not.
@@ -130,7 +132,9 @@ impl Engine {
             && request.body().size_hint().exact() != Some(0)
             || headers.contains_key(header::TRANSFER_ENCODING)
             || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-        (has_content || is_upgrade(headers) || is_grpc(headers)).then_some(Detail::NotCacheable)
+        let stays_out =
+            has_content || is_upgrade(headers) || is_grpc(headers) || hides_fields(headers);
+        stays_out.then_some(Detail::NotCacheable)
     }
 
     /// RFC 9111 section 5.2.1: `only-if-cached` always, the rest where the policy says so.
@@ -162,6 +166,15 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
     headers.contains_key(header::UPGRADE)
         && fields::list(headers, &header::CONNECTION)
             .any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+}
+
+/// RFC 9110 section 7.6.1: a field that `Connection` lists may be gone where the inner service forwards the request, and the key would speak of
+/// a field that the origin has not seen.
+fn hides_fields(headers: &HeaderMap) -> bool {
+    const HARMLESS: [&[u8]; 6] =
+        [b"close", b"keep-alive", b"te", b"upgrade", b"http2-settings", b"proxy-connection"];
+    fields::list(headers, &header::CONNECTION)
+        .any(|option| !HARMLESS.iter().any(|known| option.eq_ignore_ascii_case(known)))
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

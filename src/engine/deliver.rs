@@ -46,14 +46,10 @@ pub(crate) fn deliver<B>(request: &Parts, delivery: Delivery<'_>) -> Response<Ca
             }
             response
         }
-        Outcome::Part(part, length) => {
+        Outcome::Part { part, stored, length } => {
             let size = part.end.saturating_sub(part.start);
             let content_range = range::content_range(&part, length);
-            let stored = match &head.part {
-                Some(parts) => parts.locate(&part),
-                None => Some(part),
-            };
-            let mut response = plain(head, supply.part(stored.unwrap_or_default()));
+            let mut response = plain(head, supply.part(stored));
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_LENGTH, size.into());
@@ -88,7 +84,12 @@ pub(crate) fn deliver<B>(request: &Parts, delivery: Delivery<'_>) -> Response<Ca
 
 enum Outcome {
     Whole,
-    Part(Range<u64>, u64),
+    /// Bytes of the representation, where they lie in what is stored, and the length of the whole.
+    Part {
+        part: Range<u64>,
+        stored: Range<u64>,
+        length: u64,
+    },
     Parts(Vec<Range<u64>>, u64, Content),
     NotModified,
     Unsatisfiable(u64),
@@ -110,7 +111,12 @@ fn outcome(request: &Parts, head: &ResponseHead, supply: &Supply) -> Outcome {
     }
     match range::wanted(&request.headers, length) {
         Wanted::Whole => Outcome::Whole,
-        Wanted::Part(part) => Outcome::Part(part, length),
+        Wanted::Part(part) => match &head.part {
+            Some(parts) => parts.locate(&part).map_or(Outcome::Unsatisfiable(length), |stored| {
+                Outcome::Part { part, stored, length }
+            }),
+            None => Outcome::Part { stored: part.clone(), part, length },
+        },
         Wanted::Parts(parts) => match supply {
             Supply::Stored(content) => Outcome::Parts(parts, length, content.clone()),
             // What is arriving comes in one order only.

@@ -34,8 +34,7 @@ use crate::{
 };
 use futures_util::future::{Either, select};
 use http::{
-    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request,
-    response,
+    Extensions, HeaderValue, Method, Request, Response, StatusCode, header, request, response,
 };
 use std::{
     ops::Range,
@@ -91,7 +90,7 @@ pub(crate) async fn run<O, Q>(
     Q: Send + 'static,
 {
     let Fetch { head, body, look, directives } = fetch;
-    let again = engine.look_again(&lead, &head.headers, &directives, look).await;
+    let again = engine.look_again(&lead, &head, &directives, look).await;
     let mut course = Course { engine, lead, look: again.look, reply: Some(reply) };
     if let Some(landed) = again.landed {
         return course.land(landed, FromOrigin::default());
@@ -228,7 +227,7 @@ impl<B, E> Course<B, E> {
             Meaning::StillGood(stale) => self.freshen(request, stale, sent).await,
             Meaning::Failed(stale) => self.land_stale(stale, Some(sent.parts.status)),
             Meaning::Part(range, complete) => self.store_part(request, range, complete, sent).await,
-            Meaning::Completed(part, gap) => self.complete(request, part, gap, sent).await,
+            Meaning::Completed(part, gap) => return self.complete(request, part, gap, sent).await,
             Meaning::Response => self.store_or_decline(request, sent).await,
             Meaning::Contradiction => return Some(self),
         }
@@ -341,7 +340,7 @@ impl Engine {
     async fn look_again(
         &self,
         lead: &Lead,
-        request: &HeaderMap,
+        request: &request::Parts,
         directives: &RequestDirectives,
         before: LookUp,
     ) -> Again {

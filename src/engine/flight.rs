@@ -35,6 +35,8 @@ struct Shared {
     table: Mutex<Table>,
     /// False if a look-up need not ask whether something was invalidated.
     has_invalidations: AtomicBool,
+    /// Everything that was asked for before this is invalid: more was invalidated than could be remembered.
+    floor: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -44,8 +46,6 @@ struct Table {
     active: BTreeSet<u64>,
     /// What was invalidated, as long as a fetch is under way that was sent before, or the store may still have it.
     invalidated: HashMap<CacheKey, Invalidation>,
-    /// Everything that was fetched before this was invalidated.
-    all_before: u64,
 }
 
 #[derive(Debug)]
@@ -166,6 +166,7 @@ impl Flights {
     ) -> Seat {
         let mut table = self.lock();
         if let Some(flight) = table.flights.get(key)
+            && flight.number >= self.0.floor.load(Ordering::Acquire)
             && !table.is_invalidated(primary, flight.number)
         {
             let mut state = flight.lock();
@@ -222,7 +223,7 @@ impl Flights {
         let mut table = self.lock();
         let number = table.next();
         if table.invalidated.len() >= MAX_INVALIDATED {
-            table.all_before = number;
+            self.0.floor.fetch_max(number, Ordering::AcqRel);
             table.invalidated.clear();
         }
         table.invalidated.insert(primary.clone(), Invalidation { number, deleted: false });
@@ -249,8 +250,9 @@ impl Flights {
 
     /// Was this response asked for before its URI was invalidated?
     pub(crate) fn is_invalidated(&self, primary: &CacheKey, fetch: u64) -> bool {
-        self.0.has_invalidations.load(Ordering::Acquire)
-            && self.lock().is_invalidated(primary, fetch)
+        fetch < self.0.floor.load(Ordering::Acquire)
+            || self.0.has_invalidations.load(Ordering::Acquire)
+                && self.lock().is_invalidated(primary, fetch)
     }
 
     pub(crate) fn under_way(&self) -> u64 {
@@ -258,8 +260,7 @@ impl Flights {
     }
 
     fn note_invalidations(&self, table: &Table) {
-        let any = !table.invalidated.is_empty() || table.all_before > 0;
-        self.0.has_invalidations.store(any, Ordering::Release);
+        self.0.has_invalidations.store(!table.invalidated.is_empty(), Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -275,16 +276,12 @@ impl Table {
     }
 
     fn is_invalidated(&self, primary: &CacheKey, fetch: u64) -> bool {
-        fetch < self.all_before
-            || self.invalidated.get(primary).is_some_and(|known| fetch < known.number)
+        self.invalidated.get(primary).is_some_and(|known| fetch < known.number)
     }
 
     /// Forgets invalidations that concern nothing any more.
     fn prune(&mut self) {
         let oldest = self.active.first().copied().unwrap_or(u64::MAX);
-        if self.all_before <= oldest {
-            self.all_before = 0;
-        }
         self.invalidated.retain(|_, known| !known.deleted || known.number > oldest);
     }
 
@@ -345,11 +342,13 @@ impl Lead {
     /// Nothing has invalidated the response since it was asked for, and no newer fetch has taken its place.
     pub(crate) fn may_store(&self) -> bool {
         let table = self.flights.lock();
-        !table.is_invalidated(&self.primary, self.flight.number)
+        self.flight.number >= self.flights.0.floor.load(Ordering::Acquire)
+            && !table.is_invalidated(&self.primary, self.flight.number)
             && self.keys.iter().all(|key| table.is_at(key, self.flight.number))
     }
 
-    fn leave_table(&self) {
+    /// Nobody finds the flight any more.
+    pub(crate) fn leave_table(&self) {
         let mut table = self.flights.lock();
         for key in &self.keys {
             if table.is_at(key, self.flight.number) {

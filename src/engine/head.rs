@@ -92,7 +92,11 @@ impl Engine {
             }
             return;
         }
-        let has_same_length = match (storing::content_length(update), found.content.len()) {
+        let complete_length = match &found.head.part {
+            Some(parts) => Some(parts.complete),
+            None => found.content.len(),
+        };
+        let has_same_length = match (storing::content_length(update), complete_length) {
             (Ok(Some(declared)), Some(stored)) => declared == stored,
             (Ok(_), _) => true,
             (Err(()), _) => false,
@@ -112,7 +116,7 @@ impl Engine {
             times: heard.times,
             fetch: found.head.fetch,
             content: Some(found.head.content),
-            part: None,
+            part: found.head.part.clone(),
         };
         match self.receive(primary, look, arrival) {
             Ok(received) if received.key == look.key => {

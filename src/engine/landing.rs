@@ -104,9 +104,8 @@ impl<B, E> Course<B, E> {
     }
 
     fn answer(&mut self, landed: Landed, origin: FromOrigin) {
-        if let Some(reply) = self.reply.take()
-            && let Some(supply) = landed.open()
-        {
+        let Some(supply) = landed.open() else { return };
+        if let Some(reply) = self.reply.take() {
             _ = reply.send(Ok(Fetched::Landed { landed, supply, origin }));
         }
     }
@@ -147,14 +146,9 @@ impl<B, E> Course<B, E> {
             self.engine.receive(self.lead.primary(), &self.look, arrival)
         };
         let status = Some(sent.parts.status);
-        let Ok(Reception { key, head, own }) = received else {
-            // It may not be stored any longer: it answers the one who asked.
-            self.engine.delete_at(&self.look.key).await;
-            let head = ResponseHead { headers: end_to_end(headers), ..(*stale.head).clone() };
-            let found = Found { head: Arc::new(head), content: stale.content };
-            let landed = Landed::stored(self.look.key.clone(), found);
-            self.answer(landed, FromOrigin { status, ..FromOrigin::default() });
-            return self.lead.release();
+        let Reception { key, head, own } = match received {
+            Ok(received) => received,
+            Err(reason) => return self.freshen_for_one(reason, headers, stale, status).await,
         };
         let head = Arc::new(head);
         let found = Found { head: Arc::clone(&head), content: stale.content.clone() };
@@ -180,13 +174,42 @@ impl<B, E> Course<B, E> {
         self.withdraw_if_invalidated(&key, head.content).await;
     }
 
+    /// What is stored is still good, but what the origin said of it is for the one who asked only.
+    async fn freshen_for_one(
+        mut self,
+        reason: NotStored,
+        headers: HeaderMap,
+        stale: Found,
+        status: Option<StatusCode>,
+    ) {
+        let head = ResponseHead { headers: end_to_end(headers), ..(*stale.head).clone() };
+        let found = Found { head: Arc::new(head), content: stale.content };
+        let landed = Landed::stored(self.look.key.clone(), found);
+        if reason.is_of_request() {
+            self.answer(landed, FromOrigin { status, ..FromOrigin::default() });
+            return;
+        }
+        // It may not be stored any longer.
+        self.engine.delete_at(&self.look.key).await;
+        self.answer(landed, FromOrigin { status, ..FromOrigin::default() });
+        self.lead.release();
+    }
+
     /// The response goes to the one who asked. Nobody waits for the next one in vain.
     pub(super) async fn decline(mut self, reason: NotStored, parts: response::Parts, body: B) {
-        self.engine.unshareable.remember(&self.look.key, self.engine.policy.limits.unshareable_for);
-        self.lead.release();
+        // What is wrong with this one request, or with the origin for a moment, tells nothing of the next response: another one may try at once.
+        let tells_of_next = !reason.is_of_request() && !reuse::is_origin_failure(parts.status);
+        if tells_of_next {
+            let time = self.engine.policy.limits.unshareable_for;
+            self.engine.unshareable.remember(&self.look.key, time);
+            self.lead.release();
+        } else {
+            drop(self.lead);
+        }
         // RFC 9111 section 4.3.3: a full response tells that what was stored is not what is there now.
         let is_gone = matches!(parts.status, StatusCode::NOT_FOUND | StatusCode::GONE);
-        let is_replaced = parts.status.is_success() || parts.status.is_redirection() || is_gone;
+        let is_replaced = tells_of_next
+            && (parts.status.is_success() || parts.status.is_redirection() || is_gone);
         if let Some(reply) = self.reply.take() {
             let response = Response::from_parts(parts, body);
             _ = reply.send(Ok(Fetched::Private { response, reason }));
@@ -322,6 +345,10 @@ impl<B, E> Course<B, E> {
         }
         if engine.get_at(key).await.is_some_and(|stored| stored.head.has_content(content)) {
             engine.delete_at(key).await;
+        }
+        if key != lead.primary() {
+            // The list of variants may have been made anew, with the generation of those that are invalid.
+            engine.delete_at(lead.primary()).await;
         }
     }
 }

@@ -2,14 +2,10 @@
 use super::{Engine, flight::Elsewhere};
 use crate::{
     CacheKey, StoredResponse,
-    semantics::{
-        cache_status::Forward,
-        conditional,
-        range::{self, Wanted},
-    },
+    semantics::cache_status::Forward,
     stored::{Content, Kind, ResponseHead, VariantIndex},
 };
-use http::HeaderMap;
+use http::request;
 use std::sync::Arc;
 
 /// A stored response that a request selects.
@@ -43,11 +39,11 @@ impl LookUp {
         key: CacheKey,
         index: Option<Arc<VariantIndex>>,
         found: Option<Found>,
-        request: &HeaderMap,
+        request: &request::Parts,
     ) -> Self {
         let generation = index.as_ref().map(|index| index.generation);
         match found {
-            Some(part) if !part.suffices(request) => {
+            Some(part) if !part.head.suffices(request) => {
                 Self { key, index, generation, found: None, part: Some(part) }
             }
             found => Self { key, index, generation, found, part: None },
@@ -69,18 +65,9 @@ impl LookUp {
     }
 }
 
-impl Found {
-    /// RFC 9111 section 3.3: what is not complete answers only a range that it contains.
-    fn suffices(&self, request: &HeaderMap) -> bool {
-        let Some(parts) = &self.head.part else { return true };
-        conditional::if_range(request, &self.head.headers)
-            && matches!(range::wanted(request, parts.complete), Wanted::Part(part) if parts.locate(&part).is_some())
-    }
-}
-
 impl Engine {
     /// The same as [`look_up`](Self::look_up), if the store can tell at once: the path of a hit. `None` means that it cannot.
-    pub(crate) fn peek(&self, primary: &CacheKey, request: &HeaderMap) -> Option<LookUp> {
+    pub(crate) fn peek(&self, primary: &CacheKey, request: &request::Parts) -> Option<LookUp> {
         let stored = self.peek_at(primary)?;
         let index = match self.read(primary, primary, stored)? {
             Read::Response(found) => {
@@ -89,7 +76,7 @@ impl Engine {
             Read::Variants(index) => index,
         };
         let mut best = Best::default();
-        for key in index.candidates(primary, request) {
+        for key in index.candidates(primary, &request.headers) {
             let stored = self.peek_at(&key)?;
             match self.read(primary, &key, stored) {
                 Some(Read::Response(found)) => best.offer(key, found),
@@ -100,7 +87,7 @@ impl Engine {
     }
 
     /// What is stored for this request. A store that fails has nothing.
-    pub(crate) async fn look_up(&self, primary: &CacheKey, request: &HeaderMap) -> LookUp {
+    pub(crate) async fn look_up(&self, primary: &CacheKey, request: &request::Parts) -> LookUp {
         let stored = self.get_at(primary).await;
         let index = match stored.and_then(|stored| self.read(primary, primary, stored)) {
             None => return LookUp::nothing(primary.clone()),
@@ -110,7 +97,7 @@ impl Engine {
             Some(Read::Variants(index)) => index,
         };
         let mut best = Best::default();
-        for key in index.candidates(primary, request).collect::<Vec<_>>() {
+        for key in index.candidates(primary, &request.headers).collect::<Vec<_>>() {
             let stored = self.get_at(&key).await;
             match stored.and_then(|stored| self.read(primary, &key, stored)) {
                 Some(Read::Response(found)) => best.offer(key, found),
@@ -119,7 +106,7 @@ impl Engine {
         }
         if best.found.is_none()
             && self.policy.language_variants
-            && let Some(key) = index.in_language(primary, request)
+            && let Some(key) = index.in_language(primary, &request.headers)
             && let Some(stored) = self.get_at(&key).await
             && let Some(Read::Response(found)) = self.read(primary, &key, stored)
         {
@@ -175,7 +162,7 @@ impl Best {
         self,
         primary: &CacheKey,
         index: Arc<VariantIndex>,
-        request: &HeaderMap,
+        request: &request::Parts,
     ) -> Option<LookUp> {
         match (self.found, self.missed) {
             (Some((key, found)), _) => {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     BoxError, ContentBody, StoredHead, StoredResponse,
-    semantics::{cache_status::Detail, storing::NotStored, validation},
+    semantics::{storing::NotStored, validation},
     stored::{Content, Kind, Parts, Piece, ResponseHead, Whose, rope},
 };
 use bytes::Bytes;
@@ -38,6 +38,9 @@ where
     ) {
         let size = range.end.saturating_sub(range.start);
         let framed = self.framed(&sent).and_then(|declared| {
+            if complete > self.engine.policy.limits.max_object {
+                return Err(NotStored::TooLarge);
+            }
             // Less than was announced is a part as well, as long as its end is known.
             let size = declared.unwrap_or(size).min(size);
             let part = Parts::new(range.start..range.start.saturating_add(size), complete);
@@ -81,6 +84,12 @@ where
         let pumping = pump(body, writer, &rope, &self.lead, &self.engine.policy.limits);
         let putting = async {
             let (head, content) = combine(self.look.part.as_ref(), head, content).await?;
+            // What has come complete in the meantime is worth more than parts.
+            let there = self.engine.get_at(&key).await.map(|stored| stored.head.kind);
+            if matches!(there, Some(Kind::Response(h)) if h.part.is_none() && h.fetch > head.fetch)
+            {
+                return None;
+            }
             let head = Arc::new(head);
             let stored_head =
                 StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
@@ -91,17 +100,17 @@ where
         self.withdraw_if_invalidated(&key, id).await;
     }
 
-    /// RFC 9111 section 3.4: what was missing has come, and makes a complete response of the parts.
+    /// RFC 9111 section 3.4: what was missing has come, and makes a complete response of the parts. `Some` if it may not.
     pub(crate) async fn complete(
         self,
         request: &request::Parts,
         part: Found,
         gap: Range<u64>,
         sent: Sent<B>,
-    ) {
-        let Some(parts) = &part.head.part else { return };
+    ) -> Option<Self> {
+        let Some(parts) = &part.head.part else { return Some(self) };
         let size = gap.end.saturating_sub(gap.start);
-        let declared = self.framed(&sent).ok().flatten();
+        let framed = self.framed(&sent);
         let mut headers = combined_fields(Some(&part), &sent.parts.headers);
         headers.insert(header::CONTENT_LENGTH, parts.complete.into());
         let arrival = self.arrival(request, StatusCode::OK, headers, &sent);
@@ -109,8 +118,8 @@ where
         let before = parts.locate(&(0..gap.start)).unwrap_or_default();
         let after = parts.locate(&(gap.end..parts.complete)).unwrap_or_default();
         let complete = parts.complete;
-        match received {
-            Ok(received) if declared.is_none_or(|declared| declared == size) => {
+        match (received, framed) {
+            (Ok(received), Ok(declared)) if declared.is_none_or(|declared| declared == size) => {
                 let delay = delay_of(&sent);
                 let body = Around::new(
                     part.content.read_range(before),
@@ -120,9 +129,10 @@ where
                 let origin = (origin_of(sent.parts), delay);
                 self.store(received, Some(complete), origin, body).await;
             }
-            // A part is no answer to who asked for the whole.
-            _ => self.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction),
+            // A part is no answer to who asked for the whole: it has to be asked for.
+            _ => return Some(self),
         }
+        None
     }
 }
 

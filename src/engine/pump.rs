@@ -9,10 +9,10 @@ use http_body::{Body, Frame};
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// Any way out but the last line truncates the rope.
 pub(crate) async fn pump<B>(body: B, writer: Writer, rope: &Rope, lead: &Lead, limits: &Limits)
@@ -22,9 +22,11 @@ where
     let mut body = pin!(body);
     let mut arrived = 0_u64;
     let mut trailers = None;
-    let mut patience = Patience(limits.stall_timeout);
+    let mut patience =
+        Patience { left: limits.stall_timeout, store_timeout: limits.store_timeout, rope };
+    let mut is_shared = true;
     loop {
-        let frame = poll_fn(|cx| {
+        let mut frame = poll_fn(|cx| {
             if writer.is_abandoned(cx.waker()) {
                 return Poll::Ready(Incoming::Abandoned);
             }
@@ -34,7 +36,18 @@ where
                 Some(Ok(frame)) => Incoming::Frame(frame),
             })
         });
-        match frame.await {
+        let incoming = match timeout(limits.body_timeout, &mut frame).await {
+            Ok(incoming) => incoming,
+            Err(_) => {
+                // Those who come now fetch for themselves: this one may never end.
+                if std::mem::take(&mut is_shared) {
+                    lead.leave_table();
+                    rope.refuse_store();
+                }
+                frame.await
+            }
+        };
+        match incoming {
             Incoming::Frame(frame) => match frame.into_data() {
                 Ok(chunk) => {
                     arrived = arrived.saturating_add(chunk.len() as u64);
@@ -72,16 +85,29 @@ enum Incoming {
     Abandoned,
 }
 
-/// The time for which slow readers may still hold up others.
-struct Patience(Duration);
+/// How long to wait for readers that are slow.
+struct Patience<'a> {
+    /// For how long slow clients may still hold up others.
+    left: Duration,
+    /// How long a store that is the only reader may pause.
+    store_timeout: Duration,
+    rope: &'a Rope,
+}
 
-impl Patience {
+/// The timers of one wait.
+#[derive(Default)]
+struct Timers {
+    stall: Option<(Instant, Pin<Box<Sleep>>)>,
+    store: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience<'_> {
     /// Waits until the window has room. An error means that nobody reads any more.
     async fn make_room(&mut self, writer: &Writer) -> Result<(), ()> {
-        let mut stall: Option<(Instant, Pin<Box<Sleep>>)> = None;
-        let room = poll_fn(|cx| self.poll_room(writer, &mut stall, cx)).await;
-        if let Some((since, _)) = stall {
-            self.0 = self.0.saturating_sub(since.elapsed());
+        let mut timers = Timers::default();
+        let room = poll_fn(|cx| self.poll_room(writer, &mut timers, cx)).await;
+        if let Some((since, _)) = timers.stall {
+            self.left = self.left.saturating_sub(since.elapsed());
         }
         room
     }
@@ -89,22 +115,25 @@ impl Patience {
     fn poll_room(
         &self,
         writer: &Writer,
-        stall: &mut Option<(Instant, Pin<Box<Sleep>>)>,
+        timers: &mut Timers,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ()>> {
         loop {
+            // Each arm that goes on changes the answer: those who are too slow are not asked any more.
             match writer.room(cx.waker()) {
                 Room::Free => return Poll::Ready(Ok(())),
                 Room::Closed => return Poll::Ready(Err(())),
                 Room::Paced => return Poll::Pending,
                 Room::Stalled => {
-                    let (_, timer) =
-                        stall.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(self.0))));
-                    if timer.as_mut().poll(cx).is_pending() {
-                        return Poll::Pending;
-                    }
-                    // Changes the answer: those who hold up are not asked any more.
+                    let begin = || (Instant::now(), Box::pin(sleep(self.left)));
+                    let (_, timer) = timers.stall.get_or_insert_with(begin);
+                    ready!(timer.as_mut().poll(cx));
                     writer.leave_laggards_behind();
+                }
+                Room::StoreOnly => {
+                    let begin = || Box::pin(sleep(self.store_timeout));
+                    ready!(timers.store.get_or_insert_with(begin).as_mut().poll(cx));
+                    self.rope.refuse_store();
                 }
             }
         }

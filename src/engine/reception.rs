@@ -5,14 +5,14 @@ use crate::{
     clock::Moment,
     semantics::{
         directives::Directives,
-        freshness, groups,
+        fields, freshness, groups,
         selecting::{self, Nominated},
         storing::{self, Candidate, NotStored, SetCookie},
         targeted,
     },
-    stored::{self, Parts, ResponseHead},
+    stored::{self, Membership, Parts, ResponseHead},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use std::hash::{BuildHasher, RandomState};
 
 /// What arrived, and when it was asked for and came.
@@ -81,7 +81,7 @@ impl Engine {
         let date = freshness::date_value(&headers, response_time.wall);
         // RFC 9110 section 6.6.1.
         if !headers.contains_key(header::DATE)
-            && let Ok(value) = HeaderValue::try_from(httpdate::fmt_http_date(response_time.wall))
+            && let Some(value) = fields::date_of(response_time.wall)
         {
             headers.insert(header::DATE, value);
         }
@@ -99,10 +99,10 @@ impl Engine {
             primary.language_variant(*generation, shape, request_headers, &language)
         });
         let names = groups::listed(&headers, &groups::CACHE_GROUPS);
-        let mut groups: Vec<_> = names.iter().map(|name| primary.group(name)).collect();
-        if let Some(bare) = primary.bare() {
-            groups.push(bare.uri_group());
-        }
+        let groups = Membership {
+            named: names.iter().map(|name| primary.group(name)).collect(),
+            uri: primary.bare(),
+        };
         let content = arrival.content.unwrap_or_else(random);
         let length = freshness::spread(lifetime.length, self.policy.lifetime.jitter, content);
         let head = ResponseHead {

@@ -41,18 +41,23 @@ use tokio::{sync::oneshot, task::JoinHandle};
 pub(super) type Answer<O, Q> =
     Result<Response<CacheBody<<O as Origin<Q>>::Body>>, <O as Origin<Q>>::Error>;
 
-/// A request that takes part.
+/// A request that takes part, and what is known already of what is stored for it.
 pub(crate) async fn respond<O, Q>(
     engine: Arc<Engine>,
     origin: O,
-    mut asked: Asked,
+    asked: Box<Asked>,
     body: Q,
+    look: Option<Box<LookUp>>,
 ) -> Answer<O, Q>
 where
     O: Origin<Q>,
     Q: Send + 'static,
 {
-    let look = engine.look_up(&asked.primary, &asked.head.headers).await;
+    let mut asked = *asked;
+    let look = match look {
+        Some(look) => *look,
+        None => engine.look_up(&asked.primary, &asked.head).await,
+    };
     let now = engine.clock.read();
     let reason = match &look.found {
         None => look.miss(),
@@ -208,17 +213,22 @@ where
 }
 
 /// What the fetch brings. A panic of the inner service goes on in the request that asked.
-pub(super) async fn receive<T, E>(
+pub(super) async fn receive<B, E>(
     task: JoinHandle<()>,
-    answer: oneshot::Receiver<Result<T, E>>,
-) -> Result<T, E> {
+    answer: oneshot::Receiver<Result<Fetched<B>, E>>,
+) -> Result<Fetched<B>, E> {
     if let Ok(fetched) = answer.await {
         return fetched;
     }
     match task.await {
         Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
         // The runtime is shutting down.
-        _ => pending().await,
+        Err(_) => pending().await,
+        // What was to be sent broke off before it could be opened.
+        Ok(()) => {
+            let (status, detail) = (StatusCode::BAD_GATEWAY, Detail::Contradiction);
+            Ok(Fetched::Nothing { status, detail })
+        }
     }
 }
 

@@ -48,7 +48,7 @@ impl Engine {
                         return Place::Alone(Some(Detail::Unshareable));
                     }
                     Ok(Ok(Landing::Over)) => {
-                        look = self.look_up(&asked.primary, &asked.head.headers).await;
+                        look = self.look_up(&asked.primary, &asked.head).await;
                         match self.fresh(asked, &look) {
                             Some(landed) => landed,
                             None => continue,
@@ -65,6 +65,7 @@ impl Engine {
             };
             match self.variant_for(asked, &landed) {
                 Some(place) => look = look.at(place),
+                None if !landed.head.suffices(&asked.head) => return Place::Alone(None),
                 None => return Place::Shared(landed, supply),
             }
         }
@@ -76,6 +77,9 @@ impl Engine {
         // Not under the lock of the table: a clock is the user's.
         let now = self.clock.read();
         self.flights.join(&asked.primary, &look.key, limit, |landed| {
+            if !landed.head.suffices(&asked.head) {
+                return Fit::Stale;
+            }
             if let Some(place) = self.variant_for(asked, landed) {
                 return Fit::OtherVariant(place);
             }

@@ -12,9 +12,9 @@ use crate::{
     CacheBody, CacheKey, CacheStatus, key,
     semantics::{cache_status::Forward, directives::RequestDirectives, groups, invalidation},
 };
-use http::{Method, Request, Response, Uri, request};
-use std::sync::Arc;
-use tokio::sync::oneshot;
+use http::{Method, Request, Response, StatusCode, Uri, request};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 pub(crate) async fn respond<O, Q>(
     engine: Arc<Engine>,
@@ -26,6 +26,7 @@ where
     Q: Send + 'static,
 {
     let (head, body) = request.into_parts();
+    let is_as_keyed = engine.keys.is_forwarded_as_keyed(&head);
     let target = engine.keys.key(&head).ok().map(|keyed| keyed.key);
     let uri = engine.keys.target_uri(&head);
     let asked = head.clone();
@@ -37,9 +38,8 @@ where
         return Ok(engine.exit(response.map(CacheBody::forwarded), status));
     }
     let named = uri.as_ref().map(|uri| key::named_keys(&engine.keys, uri, response.headers()));
-    for key in target.iter().chain(named.iter().flatten()) {
-        engine.invalidate(key).await;
-    }
+    let keys = target.iter().cloned().chain(named.into_iter().flatten());
+    let deleting = engine.invalidate(keys);
     if let Some(target) = &target {
         // RFC 9875 section 3.
         let names = groups::listed(response.headers(), &groups::CACHE_GROUP_INVALIDATION);
@@ -48,9 +48,15 @@ where
             engine.rules.invalidate_groups(groups, engine.flights.number());
         }
     }
-    let (Some(target), Some(uri)) = (target, uri) else {
+    let may_answer_get = engine.policy.storing.store_post
+        && asked.method == Method::POST
+        && response.status() == StatusCode::OK
+        && is_as_keyed;
+    let (Some(target), Some(uri), true) = (target, uri, may_answer_get) else {
         return Ok(engine.exit(response.map(CacheBody::forwarded), status));
     };
+    // What was stored before must not take away what is stored now.
+    _ = deleting.await;
     let (parts, body) = response.into_parts();
     let sent = Sent { parts, body, times: (request_time, response_time) };
     store_for_get::<O, Q>(engine, asked, target, &uri, sent, status).await
@@ -68,10 +74,7 @@ async fn store_for_get<O, Q>(
 where
     O: Origin<Q>,
 {
-    let is_content_of_target = engine.policy.storing.store_post
-        && asked.method == Method::POST
-        && invalidation::is_content_of(uri, &sent.parts.headers);
-    let lead = is_content_of_target
+    let lead = invalidation::is_content_of(uri, &sent.parts.headers)
         .then(|| engine.flights.alone(&target, engine.policy.limits.max_fetches))
         .flatten();
     let Some(lead) = lead else {
@@ -110,16 +113,42 @@ where
     })
 }
 
+/// How long to wait between attempts to delete what a failing store may still have.
+const PAUSES: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)];
+
 impl Engine {
-    /// Removes all that is stored under a key, and under others of the same URI, and keeps what is on its way from being stored.
-    pub(crate) async fn invalidate(&self, key: &CacheKey) {
-        let bare = key.bare();
-        for key in bare.iter().chain([key]) {
-            let number = self.flights.invalidate(key);
-            self.rules.invalidate_groups([key.uri_group()], number);
-            if self.delete_at(key).await {
-                self.flights.deleted(key, number);
-            }
+    /// From now on nothing that was asked for before is reused for these keys, and for others of their URIs. That is in force when this returns; the task only frees
+    /// the store of what it has.
+    pub(crate) fn invalidate(
+        self: &Arc<Self>,
+        keys: impl Iterator<Item = CacheKey>,
+    ) -> JoinHandle<()> {
+        let mut numbered = Vec::new();
+        for key in keys {
+            let bare = key.bare();
+            let uri = bare.as_ref().unwrap_or(&key);
+            self.rules.invalidate_uri(uri, self.flights.number());
+            numbered.extend(bare.map(|bare| (self.flights.invalidate(&bare), bare)));
+            numbered.push((self.flights.invalidate(&key), key));
         }
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            for pause in PAUSES {
+                let mut left = Vec::new();
+                for (number, key) in numbered {
+                    if engine.delete_at(&key).await {
+                        engine.flights.deleted(&key, number);
+                    } else {
+                        left.push((number, key));
+                    }
+                }
+                if left.is_empty() {
+                    return;
+                }
+                numbered = left;
+                tokio::time::sleep(pause).await;
+            }
+        })
     }
 }

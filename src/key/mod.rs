@@ -89,13 +89,6 @@ impl CacheKey {
         (bare.len() < self.bytes.len()).then(|| Self::from_bytes(bare.to_vec()))
     }
 
-    /// All responses whose keys are this one and something more.
-    pub(crate) fn uri_group(&self) -> Self {
-        let mut parts = KeyBytes(self.bytes.to_vec());
-        parts.push(Tag::Uri, b"");
-        parts.finish()
-    }
-
     /// The parts in front of the path: scheme, host and port.
     fn origin(&self) -> &[u8] {
         self.parts_while(|tag| tag != Tag::Path as u8)
@@ -175,7 +168,6 @@ enum Tag {
     Missing = b'm',
     Language = b'l',
     Group = b'G',
-    Uri = b'u',
 }
 
 struct KeyBytes(Vec<u8>);

@@ -49,6 +49,13 @@ impl KeyPolicy {
         self.key(&head).ok().map(|keyed| keyed.key)
     }
 
+    /// Is what is forwarded, without being prepared, what the key speaks of?
+    pub(crate) fn is_forwarded_as_keyed(&self, head: &Parts) -> bool {
+        let has_influential = INFLUENTIAL.iter().any(|name| head.headers.contains_key(name));
+        self.key(head).is_ok_and(|keyed| keyed.query.is_none())
+            && !(has_influential && self.influential == Influential::Strip)
+    }
+
     /// The absolute form of a request's target (RFC 9110 section 7.1).
     pub(crate) fn target_uri(&self, head: &Parts) -> Option<Uri> {
         let scheme = head.uri.scheme_str().unwrap_or(if self.https { "https" } else { "http" });
@@ -143,7 +150,7 @@ impl KeyPolicy {
         }
         for line in headers.get_all(header::COOKIE) {
             for pair in line.as_bytes().split(|b| *b == b';').map(fields::trim) {
-                let name = pair.split(|b| *b == b'=').next().unwrap_or_default();
+                let name = fields::trim(pair.split(|b| *b == b'=').next().unwrap_or_default());
                 if self.cookies.iter().any(|cookie| cookie.as_bytes() == name) {
                     parts.push(Tag::Cookie, pair);
                 }

@@ -9,13 +9,10 @@ use http::{HeaderMap, header};
 /// Does the type of a response contradict the extension of its path? Only where both are known.
 pub(crate) fn contradicts(path: &str, response: &HeaderMap) -> bool {
     let file = path.rsplit('/').next().unwrap_or_default();
-    let file = file.split([';', '%']).next().unwrap_or_default();
-    let Some((_, extension)) = file.rsplit_once('.') else { return false };
-    let extension = extension.to_ascii_lowercase();
-    let Some((_, types)) = STATIC.iter().find(|(known, _)| known.contains(&extension.as_str()))
-    else {
-        return false;
-    };
+    let file = decoded(file);
+    // An application may take any of these for the end of the path that it knows, and what stands before or behind it for the name.
+    let mut pieces = file.split(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+    let Some(types) = pieces.find_map(static_types) else { return false };
     let Some(value) = response.get(header::CONTENT_TYPE) else { return true };
     let essence = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
     let essence = fields::trim(essence).to_ascii_lowercase();
@@ -25,8 +22,29 @@ pub(crate) fn contradicts(path: &str, response: &HeaderMap) -> bool {
         .any(|known| essence.starts_with(known.as_bytes()))
 }
 
+/// The bytes that `%` and two digits stand for (RFC 3986 section 2.1); what is no text afterwards is a delimiter here.
+fn decoded(file: &str) -> String {
+    let mut out = String::with_capacity(file.len());
+    let mut rest = file;
+    while let Some((before, coded)) = rest.split_once('%') {
+        out.push_str(before);
+        let byte = coded.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'.';
+        out.push(byte.filter(is_plain).map_or('%', char::from));
+        // Behind the digits, or behind a sign that has none.
+        rest = if byte.is_some() { coded.get(2..).unwrap_or_default() } else { coded };
+    }
+    out + rest
+}
+
+/// The types of a static file of this name.
+fn static_types(name: &str) -> Option<&'static [&'static str]> {
+    let extension = name.rsplit_once('.')?.1.to_ascii_lowercase();
+    STATIC.iter().find(|(known, _)| known.contains(&extension.as_str())).map(|(_, types)| *types)
+}
+
 /// Extensions of files that are the same for everybody, and how their types begin.
-const STATIC: [(&[&str], &[&str]); 8] = [
+static STATIC: [(&[&str], &[&str]); 8] = [
     (&["css"], &["text/css"]),
     (
         &["js", "mjs", "cjs"],
@@ -66,6 +84,14 @@ mod tests {
             ("/account/x.CSS", Some("TEXT/HTML"), true),
             ("/account/x.css;y", Some("text/html"), true),
             ("/account/x.css%00", Some("text/html"), true),
+            ("/account;x.css", Some("text/html"), true),
+            ("/account%2fx.css", Some("text/html"), true),
+            ("/account%00.css", Some("text/html"), true),
+            ("/account/x.%63ss", Some("text/html"), true),
+            ("/account/%zz%", Some("text/html"), false),
+            ("/account;x.css", Some("text/html"), true),
+            ("/account%2fx.css", Some("text/html"), true),
+            ("/account%00.css", Some("text/html"), true),
             ("/account/x.css", None, true),
             ("/x.css", Some("text/css"), false),
             ("/x.js", Some("application/javascript"), false),

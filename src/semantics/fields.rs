@@ -133,6 +133,13 @@ pub(crate) fn http_date(value: &HeaderValue) -> Option<SystemTime> {
     })
 }
 
+/// The field value for an instant. `None` for what the format cannot tell: before 1970, after 9999.
+pub(crate) fn date_of(time: SystemTime) -> Option<HeaderValue> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let is_tellable = since.as_secs() < 253_402_300_800;
+    is_tellable.then(|| HeaderValue::try_from(httpdate::fmt_http_date(time)).ok()).flatten()
+}
+
 const DAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 

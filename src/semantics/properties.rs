@@ -145,7 +145,7 @@ proptest! {
             request_method: &Method::GET, path: "/", request_headers: &request, status, headers: &response,
             directives: &directives, lifetime, nominated: &selecting::Nominated::of(&response),
         };
-        let rules = StoringRules { set_cookie: SetCookie::Store, honor_request_no_store: false, store_post: true };
+        let rules = StoringRules { set_cookie: SetCookie::Store, honor_request_no_store: false, store_post: true, ignore_cookies: true };
         prop_assert!(may_store(&candidate, &rules).is_err());
     }
 

@@ -70,6 +70,10 @@ fn accept_encoding(request: &HeaderMap) -> Vec<u8> {
     let mut accepted: Vec<Vec<u8>> = fields::list(request, &header::ACCEPT_ENCODING)
         .filter_map(|member| {
             let (coding, weight) = member.split_at(fields::token_len(member));
+            // Whatever the syntax does not know is kept as it is: an origin may read it otherwise.
+            if coding.is_empty() || thousandths(weight).is_none() {
+                return Some([b"?", member].concat());
+            }
             let coding = coding.to_ascii_lowercase();
             // "identity" is always there unless it is refused.
             let said = if is_zero_weight(weight) {
@@ -213,6 +217,9 @@ mod tests {
             ("accept-encoding", vec!["gzip"], vec!["br"]),
             ("accept-encoding", vec!["gzip"], vec!["gzip, identity;q=0"]),
             ("accept-encoding", vec![], vec!["gzip"]),
+            ("accept-encoding", vec!["identity gzip"], vec!["identity"]),
+            ("accept-encoding", vec!["@gzip"], vec![""]),
+            ("accept-encoding", vec!["gzip;x=1"], vec!["gzip"]),
         ] {
             assert_ne!(value(name, &a), value(name, &b), "{name} {a:?} {b:?}");
         }

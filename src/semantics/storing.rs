@@ -1,7 +1,7 @@
 //! May this response be stored by a shared cache (RFC 9111 section 3)?
 use super::{
     deception,
-    directives::{Directives, Scope},
+    directives::{Directives, RequestDirectives, Scope},
     fields,
     freshness::{Lifetime, Source},
     selecting::Nominated,
@@ -16,6 +16,8 @@ pub(crate) struct StoringRules {
     pub(crate) honor_request_no_store: bool,
     /// RFC 9110 section 9.3.3: the answer to a POST may be that to a later GET.
     pub(crate) store_post: bool,
+    /// A lifetime that the response did not ask for is good for answers to requests with cookies as well.
+    pub(crate) ignore_cookies: bool,
 }
 
 /// What becomes of a response with `Set-Cookie` (RFC 9111 section 7.3).
@@ -65,6 +67,10 @@ pub enum NotStored {
     TooLarge,
     /// The inner service said so by [`DoNotStore`](crate::DoNotStore).
     Declined,
+    /// The request had cookies, and the response does not ask to be stored: it may be made for one user.
+    Cookie,
+    /// The client asked by `no-store` that the answer is not stored (section 5.2.1.5).
+    RequestNoStore,
     /// Its type contradicts the extension of its path, and it does not ask to be stored.
     Deceptive,
     /// It was invalidated while it was on its way (section 4.4).
@@ -74,6 +80,11 @@ pub enum NotStored {
 }
 
 impl NotStored {
+    /// It is for the request that the response was not stored: to another one it might be.
+    pub(crate) const fn is_of_request(self) -> bool {
+        matches!(self, Self::Authorization | Self::Cookie | Self::RequestNoStore)
+    }
+
     /// The word that the `detail` of `Cache-Status` carries.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -91,6 +102,8 @@ impl NotStored {
             Self::Framing => "framing",
             Self::TooLarge => "too-large",
             Self::Declined => "declined",
+            Self::Cookie => "cookie",
+            Self::RequestNoStore => "request-no-store",
             Self::Deceptive => "deceptive",
             Self::Invalidated => "invalidated",
             Self::Late => "late",
@@ -127,9 +140,8 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
     // Section 5.2.2.3: a cache that understands the status ignores no-store beside must-understand.
     forbid(c.directives.no_store && !understood, NotStored::NoStore)?;
     forbid(
-        rules.honor_request_no_store
-            && super::directives::RequestDirectives::of_request(c.request_headers).no_store,
-        NotStored::NoStore,
+        rules.honor_request_no_store && RequestDirectives::of_request(c.request_headers).no_store,
+        NotStored::RequestNoStore,
     )?;
     forbid(c.directives.private == Scope::Whole, NotStored::Private)?;
     forbid(*c.nominated == Nominated::Star, NotStored::VaryStar)?;
@@ -153,8 +165,17 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
     forbid(is_event_stream(c.headers), NotStored::EventStream)?;
     forbid(content_length(c.headers).is_err(), NotStored::Framing)?;
     let is_asked_for = matches!(c.lifetime.source, Source::Explicit | Source::Silent);
+    forbid(
+        !is_asked_for
+            && !rules.ignore_cookies
+            && !meant_for_many
+            && c.request_headers.contains_key(header::COOKIE),
+        NotStored::Cookie,
+    )?;
     forbid(!is_asked_for && deception::contradicts(c.path, c.headers), NotStored::Deceptive)?;
-    let validated = has_validator(c.headers) && is_heuristically_cacheable(c.status);
+    let validated = has_validator(c.headers)
+        && is_heuristically_cacheable(c.status)
+        && !blames_request(c.status);
     forbid(c.lifetime.source == Source::Silent && !validated, NotStored::NoFreshness)
 }
 
@@ -215,6 +236,9 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
         if declared.replace(length).is_some_and(|before| before != length) {
             return Err(());
         }
+    }
+    if declared.is_none() && headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(());
     }
     if declared.is_some() && headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(());
@@ -316,7 +340,12 @@ mod tests {
                 lifetime: Lifetime { length: Duration::ZERO, source },
                 nominated: &Nominated::of(&response),
             },
-            &StoringRules { set_cookie, honor_request_no_store: false, store_post: false },
+            &StoringRules {
+                set_cookie,
+                honor_request_no_store: false,
+                store_post: false,
+                ignore_cookies: false,
+            },
         )
     }
 

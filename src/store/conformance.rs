@@ -13,7 +13,7 @@ use crate::{
     CacheKey, Content, StoredHead, StoredResponse,
     clock::Moment,
     semantics::directives::Directives,
-    stored::{Kind, Parts, ResponseHead, VariantIndex, rope},
+    stored::{Kind, Membership, Parts, ResponseHead, VariantIndex, rope},
 };
 use bytes::Bytes;
 use futures_util::future::{join, poll_immediate};
@@ -236,7 +236,7 @@ fn head(name: &str, version: u8) -> StoredHead {
             date: time,
             variant: Some((u64::MAX, vec![header::ACCEPT, header::ACCEPT_LANGUAGE])),
             by_language: None,
-            groups: vec![key("g"), key("h")],
+            groups: Membership { named: vec![key("g"), key("h")], uri: Some(key("u")) },
             content: CONTENT,
             part: Parts::new(3..9, 11),
             fetch: 0,

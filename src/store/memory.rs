@@ -1,14 +1,23 @@
 //! Stored responses in memory, bounded in bytes.
 use super::Store;
-use crate::{CacheKey, StoreError, StoredHead, StoredResponse};
+use crate::{
+    CacheKey, Content, StoreError, StoredHead, StoredResponse,
+    error::{ContentError, Cut},
+};
+use bytes::Bytes;
+use http_body_util::BodyExt;
 use moka::{ops::compute::Op, sync::Cache};
 use std::{
     fmt,
     hash::{BuildHasher, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// A store in memory, bounded in bytes: content, heads, keys and overhead are weighed. What is asked for often stays, what is asked for once does not
-/// drive it out (moka's TinyLFU). Clones share one store.
+/// drive it out (moka's TinyLFU). Responses that are arriving take at most as much again. Clones share one store.
 ///
 /// # Example
 /// ```
@@ -23,6 +32,8 @@ use std::{
 pub struct MemoryStore {
     cache: Cache<CacheKey, StoredResponse, Hashed>,
     capacity: u64,
+    /// Bytes of responses that are arriving.
+    reading: Arc<AtomicU64>,
 }
 
 impl MemoryStore {
@@ -34,7 +45,7 @@ impl MemoryStore {
                 u32::try_from(weigh(key, response)).unwrap_or(u32::MAX)
             })
             .build_with_hasher(Hashed);
-        Self { cache, capacity }
+        Self { cache, capacity, reading: Arc::default() }
     }
 
     /// Bytes that the stored responses take. Responses that came or went a moment ago may not be counted yet.
@@ -63,6 +74,69 @@ fn weigh(key: &CacheKey, response: &StoredResponse) -> u64 {
         .saturating_add(key.as_bytes().len() as u64)
 }
 
+impl MemoryStore {
+    fn largest(&self) -> u64 {
+        self.capacity.min(u64::from(u32::MAX))
+    }
+
+    /// Reads content into memory, as long as it may fit beside what others are reading in.
+    async fn read(&self, content: &Content) -> Result<Content, StoreError> {
+        if content.as_bytes().is_some() {
+            return Ok(content.clone());
+        }
+        let mut reading = Reading { all: &self.reading, bytes: 0 };
+        let mut bytes = Vec::new();
+        if let Some(length) = content.len() {
+            reading.reserve(length, self.largest())?;
+            bytes.reserve(usize::try_from(length).unwrap_or(usize::MAX).min(RESERVED_AT_ONCE));
+        }
+        let mut body = content.read();
+        let mut trailers = None;
+        while let Some(frame) = body.frame().await {
+            match frame?.into_data() {
+                Ok(data) => {
+                    let length = (bytes.len() as u64).saturating_add(data.len() as u64);
+                    reading.reserve(length, self.largest())?;
+                    bytes.extend_from_slice(&data);
+                }
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
+        }
+        bytes.shrink_to_fit();
+        Ok(Content::from(Bytes::from(bytes)).with_trailers(trailers))
+    }
+}
+
+/// A length that was only declared reserves no more than this.
+const RESERVED_AT_ONCE: usize = 1024 * 1024;
+
+/// Bytes that are being read in, all together never more than the capacity.
+struct Reading<'a> {
+    all: &'a AtomicU64,
+    bytes: u64,
+}
+
+impl Reading<'_> {
+    /// Makes it so many bytes, if that fits.
+    fn reserve(&mut self, bytes: u64, capacity: u64) -> Result<(), StoreError> {
+        let Some(more) = bytes.checked_sub(self.bytes) else { return Ok(()) };
+        let before = self.all.fetch_add(more, Ordering::Relaxed);
+        self.bytes = bytes;
+        if before.saturating_add(more) > capacity { Err(not_stored()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// It does not fit, which is no fault.
+fn not_stored() -> StoreError {
+    ContentError(Cut::NotStored).into()
+}
+
 impl Store for MemoryStore {
     async fn get(&self, key: &CacheKey) -> Result<Option<StoredResponse>, StoreError> {
         Ok(self.cache.get(key))
@@ -73,12 +147,11 @@ impl Store for MemoryStore {
     }
 
     async fn put(&self, key: &CacheKey, response: StoredResponse) -> Result<(), StoreError> {
-        let content = response.content.collect().await?;
-        let response = StoredResponse { content, ..response };
+        let content = self.read(&response.content).await?;
+        let response = response.with_content(content);
         // What can't fit, or can't be weighed, would drive out everything else.
-        if weigh(key, &response) > self.capacity.min(u64::from(u32::MAX)) {
-            self.cache.invalidate(key);
-            return Err(StoreError::new("response is larger than the store"));
+        if weigh(key, &response) > self.largest() {
+            return Err(not_stored());
         }
         self.cache.insert(key.clone(), response);
         Ok(())

@@ -39,7 +39,7 @@ use std::{future::Future, sync::Arc};
 ///
 ///     async fn put(&self, key: &CacheKey, response: StoredResponse) -> Result<(), StoreError> {
 ///         let content = response.content.collect().await?;
-///         self.0.lock().unwrap().insert(key.clone(), StoredResponse { content, ..response });
+///         self.0.lock().unwrap().insert(key.clone(), response.with_content(content));
 ///         Ok(())
 ///     }
 ///

@@ -225,6 +225,9 @@ impl ContentBody {
                         None
                     }
                     Next::Stored(content, range) => {
+                        if content.len().is_some_and(|len| range.end >= len) {
+                            self.trailers = content.trailers.clone();
+                        }
                         self.reading = content.read_range(range).reading;
                         continue;
                     }

@@ -3,10 +3,15 @@ use super::{Parts, RecordError, Shape, VariantIndex, record};
 use crate::{
     CacheKey,
     clock::Moment,
-    semantics::{directives::Directives, freshness::Freshness},
+    semantics::{
+        conditional,
+        directives::Directives,
+        freshness::Freshness,
+        range::{self, Wanted},
+    },
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, request};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -46,7 +51,7 @@ pub(crate) struct ResponseHead {
     /// The variant's key for requests that like its language best; needed until it is in the index.
     pub(crate) by_language: Option<CacheKey>,
     /// The groups that it belongs to (RFC 9875 section 2.1).
-    pub(crate) groups: Vec<CacheKey>,
+    pub(crate) groups: Membership,
     /// Drawn at random for each content that is stored: a head goes only with its own content.
     pub(crate) content: u64,
     /// What the content has of the representation; `None` if it is all of it (RFC 9111 section 3.3).
@@ -62,6 +67,27 @@ impl ResponseHead {
             self.corrected_initial_age.saturating_add(resident_time)
         });
         Freshness { lifetime: self.lifetime, current_age }
+    }
+}
+
+/// The groups that a response belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Membership {
+    pub(crate) named: Vec<CacheKey>,
+    /// The URI, if the key has more than that.
+    pub(crate) uri: Option<CacheKey>,
+}
+
+impl ResponseHead {
+    /// RFC 9111 section 3.3: what is not complete answers only a GET for a range that it contains.
+    pub(crate) fn suffices(&self, request: &request::Parts) -> bool {
+        let Some(parts) = &self.part else { return true };
+        request.method == Method::GET
+            && conditional::if_range(&request.headers, &self.headers)
+            && match range::wanted(&request.headers, parts.complete) {
+                Wanted::Part(part) => parts.locate(&part).is_some(),
+                Wanted::Whole | Wanted::Parts(_) | Wanted::Unsatisfiable => false,
+            }
     }
 }
 
@@ -119,8 +145,13 @@ impl StoredHead {
                     .iter()
                     .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
                     .sum();
-                let groups: usize =
-                    head.groups.iter().map(|g| g.as_bytes().len().saturating_add(64)).sum();
+                let groups: usize = head
+                    .groups
+                    .named
+                    .iter()
+                    .chain(&head.groups.uri)
+                    .map(|g| g.as_bytes().len().saturating_add(64))
+                    .sum();
                 bytes
                     .saturating_add(head.headers.len().saturating_mul(FIELD_OVERHEAD))
                     .saturating_add(groups)

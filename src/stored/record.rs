@@ -1,5 +1,5 @@
 //! The record format of stored heads: a version byte, then parts with their lengths. Whatever is wrong with a record is an error.
-use super::{Kind, Parts, ResponseHead, Shape, StoredHead, VariantIndex};
+use super::{Kind, Membership, Parts, ResponseHead, Shape, StoredHead, VariantIndex};
 use crate::{
     CacheKey,
     clock::Moment,
@@ -7,7 +7,11 @@ use crate::{
 };
 use bytes::{Buf, BufMut, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use std::time::{Duration, SystemTime};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
+    time::{Duration, SystemTime},
+};
 
 const VERSION: u8 = 1;
 const RESPONSE: u8 = b'r';
@@ -89,10 +93,14 @@ fn put_response(out: &mut Vec<u8>, head: &ResponseHead) {
             put_names(out, shape);
         }
     }
-    put_count(out, head.groups.len());
-    for group in &head.groups {
+    put_count(out, head.groups.named.len());
+    for group in &head.groups.named {
         put_bytes(out, group.as_bytes());
     }
+    // No key is empty.
+    put_bytes(out, head.groups.uri.as_ref().map_or(&[], CacheKey::as_bytes));
+    out.put_u64(*EPOCH);
+    out.put_u64(head.fetch);
     out.put_u64(head.content);
     match &head.part {
         None => out.put_u8(0),
@@ -133,16 +141,25 @@ fn get_response(input: &mut Bytes) -> Result<ResponseHead, RecordError> {
             _ => return Err(DAMAGED),
         },
         by_language: None,
-        groups: get_list(input, |input| get_bytes(input).map(CacheKey::from_bytes))?,
+        groups: Membership {
+            named: get_list(input, |input| get_bytes(input).map(CacheKey::from_bytes))?,
+            uri: Some(get_bytes(input)?).filter(|key| !key.is_empty()).map(CacheKey::from_bytes),
+        },
+        fetch: {
+            let (epoch, number) = (get_u64(input)?, get_u64(input)?);
+            if epoch == *EPOCH { number } else { 0 }
+        },
         content: get_u64(input)?,
         part: match get_u8(input)? {
             0 => None,
             1 => Some(get_parts(input)?),
             _ => return Err(DAMAGED),
         },
-        fetch: 0,
     })
 }
+
+/// Numbers of fetches mean something to the process that gave them.
+static EPOCH: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u8));
 
 fn get_parts(input: &mut Bytes) -> Result<Parts, RecordError> {
     let complete = get_u64(input)?;
@@ -310,7 +327,10 @@ mod tests {
                 date: at(time / 2),
                 variant,
                 by_language: None,
-                groups: vec![CacheKey::from_bytes(vec![7; usize::from(status % 3)])],
+                groups: Membership {
+                    named: vec![CacheKey::from_bytes(vec![7; usize::from(status % 3)])],
+                    uri: (status % 2 == 0).then(|| CacheKey::from_bytes(vec![8])),
+                },
                 content: u64::from(age) << 7,
                 part: Parts::new(0..u64::from(age), u64::from(lifetime)),
                 fetch: 0,

@@ -99,6 +99,8 @@ pub(crate) enum Room {
     Paced,
     /// The window is full since a client reads slowly, and somebody else has to wait.
     Stalled,
+    /// The window is full since the store reads slowly, and nobody else reads.
+    StoreOnly,
 }
 
 /// What comes next for a reader.
@@ -171,7 +173,9 @@ impl Rope {
 
     fn attach(&self, role: Role, wanted: Range<u64>) -> Option<Reader> {
         let mut state = self.lock();
-        if wanted.start < state.start {
+        // What is broken is offered to nobody who comes now.
+        let is_broken = role == Role::Client && matches!(state.end, Some(End::Cut(_)));
+        if wanted.start < state.start || is_broken {
             return None;
         }
         let (next, offset) = (state.first, state.start);
@@ -207,7 +211,7 @@ impl Writer {
     pub(crate) fn room(&self, waker: &Waker) -> Room {
         let mut state = self.0.lock();
         let room = state.room(self.0.0.window);
-        if matches!(room, Room::Paced | Room::Stalled) {
+        if room != Room::Free && room != Room::Closed {
             state.writer = Some(waker.clone());
         }
         if state.store_was_cut() {
@@ -302,7 +306,12 @@ impl State {
             }
             let clients_lag =
                 self.attached().any(|place| place.role == Role::Client && place.is_laggard(first));
-            return if clients_lag && client_waits { Room::Stalled } else { Room::Paced };
+            let has_client = self.attached().any(|place| place.role == Role::Client);
+            return match (clients_lag && client_waits, has_client) {
+                (true, _) => Room::Stalled,
+                (false, true) => Room::Paced,
+                (false, false) => Room::StoreOnly,
+            };
         }
     }
 
@@ -373,7 +382,10 @@ impl Reader {
             if place.next == last {
                 place.hold = Hold::Attached;
             }
-            let (chunk, writer) = (chunk.clone(), writer.take());
+            // Only who frees a chunk, or has caught up, can change whether there is room.
+            let may_change_room = place.next == first.saturating_add(1) || place.next == last;
+            let chunk = chunk.clone();
+            let writer = if may_change_room { writer.take() } else { None };
             drop(state);
             if let Some(writer) = writer {
                 writer.wake();

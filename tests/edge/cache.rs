@@ -83,3 +83,13 @@ fn a_fault_of_the_origin_is_not_stored() {
     assert_eq!(edge.get("/").body, b"hi");
     origin.done();
 }
+
+#[test]
+fn an_edge_that_is_its_own_origin_answers_at_once() {
+    // A port that is free: the listener is gone before the edge takes it.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let edge = Edge::with(&["--listen", &address.to_string(), "--origin", &format!("http://{address}")]);
+    assert_eq!(edge.get("/").status(), 508);
+}

@@ -122,7 +122,7 @@ impl Store for PlainStore {
             Full::new(record.bytes.slice(range.start as usize..range.end as usize))
         };
         let content = Content::from_fn(len, open).with_trailers(record.trailers);
-        Ok(Some(StoredResponse { head, content }))
+        Ok(Some(StoredResponse::new(head, content)))
     }
 
     async fn put(&self, key: &CacheKey, response: StoredResponse) -> Result<(), StoreError> {
