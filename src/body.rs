@@ -12,6 +12,9 @@ pin_project! {
     /// Response body of [`CdnCache`](crate::CdnCache): the inner service's own body, unboxed and untouched, or stored content,
     /// which may still be arriving. An error means that the body is not complete.
     ///
+    /// If a body breaks off at once, hyper's server may close the connection before it has sent the head; `examples/edge/last.rs` shows how to let the head go
+    /// out first.
+    ///
     /// # Cancel safety
     /// Dropping a forwarded body drops the inner service's. Dropping a stored one does nothing to anybody else.
     #[derive(Debug)]
