@@ -17,9 +17,10 @@ use super::{
     flight::{Landed, Lead, Supply},
     landing::Course,
     look_up::{Found, LookUp},
+    reception::end_to_end,
 };
 use crate::{
-    ContentBody,
+    CacheKey, ContentBody,
     clock::Moment,
     policy::{Limits, RangeFetch},
     semantics::{
@@ -31,10 +32,12 @@ use crate::{
         storing::NotStored,
         validation,
     },
+    stored::ResponseHead,
 };
 use futures_util::future::{Either, select};
 use http::{
-    Extensions, HeaderValue, Method, Request, Response, StatusCode, header, request, response,
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request,
+    response,
 };
 use std::{
     ops::Range,
@@ -197,7 +200,7 @@ impl<B, E> Course<B, E> {
             Waited::TooLate(sending) => {
                 // Nobody else waits for it any more; the one who asked does, as without a cache.
                 drop(self.lead);
-                finish_alone(sending, self.reply?).await;
+                finish_alone(sending, self.reply?, self.look).await;
                 return None;
             }
             Waited::GivenUp => return None,
@@ -238,7 +241,7 @@ impl<B, E> Course<B, E> {
         let (status, headers) = (sent.parts.status, &sent.parts.headers);
         match (plan, status) {
             (Plan::Validate(stale), StatusCode::NOT_MODIFIED) => {
-                if validation::identifies(&stale.head.headers, headers) {
+                if is_still_good(stale, status, headers) {
                     Meaning::StillGood(stale.clone())
                 } else {
                     Meaning::Contradiction
@@ -305,13 +308,35 @@ enum Waited<F: Future> {
 async fn finish_alone<B, E>(
     sending: impl Future<Output = Result<Response<B>, E>> + Unpin,
     mut reply: Reply<B, E>,
+    look: LookUp,
 ) {
     let sent = match select(sending, pin!(reply.closed())).await {
         Either::Left((sent, _)) => sent,
         Either::Right(_) => return,
     };
-    let private = |response| Fetched::Private { response, reason: NotStored::Late };
-    _ = reply.send(sent.map(private));
+    _ = reply.send(sent.map(|response| match look.found {
+        Some(stale) if is_still_good(&stale, response.status(), response.headers()) => {
+            still_good_for_one(look.key, stale, response.into_parts().0)
+        }
+        _ => Fetched::Private { response, reason: NotStored::Late },
+    }));
+}
+
+/// RFC 9111 section 4.3.3.
+fn is_still_good(stale: &Found, status: StatusCode, update: &HeaderMap) -> bool {
+    status == StatusCode::NOT_MODIFIED && validation::identifies(&stale.head.headers, update)
+}
+
+/// What is stored, with what a late 304 says of it, for the one who asked.
+fn still_good_for_one<B>(key: CacheKey, stale: Found, update: response::Parts) -> Fetched<B> {
+    let mut headers = stale.head.headers.clone();
+    validation::freshen(&mut headers, &update.headers);
+    let head = ResponseHead { headers: end_to_end(headers), ..(*stale.head).clone() };
+    let supply = Supply::Stored(stale.content.clone());
+    let landed = Landed::stored(key, Found { head: Arc::new(head), content: stale.content });
+    let origin =
+        FromOrigin { status: Some(update.status), stored: false, extensions: update.extensions };
+    Fetched::Landed { landed, supply, origin }
 }
 
 /// What an answer means for what is stored.

@@ -276,7 +276,11 @@ impl Table {
     }
 
     fn is_invalidated(&self, primary: &CacheKey, fetch: u64) -> bool {
-        self.invalidated.get(primary).is_some_and(|known| fetch < known.number)
+        let concerns =
+            |key: &CacheKey| self.invalidated.get(key).is_some_and(|known| fetch < known.number);
+        // The URI may have been invalidated under its bare key.
+        !self.invalidated.is_empty()
+            && (concerns(primary) || primary.bare().is_some_and(|bare| concerns(&bare)))
     }
 
     /// Forgets invalidations that concern nothing any more.

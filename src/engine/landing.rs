@@ -20,7 +20,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::future::join;
-use http::{HeaderMap, Response, StatusCode, request, response};
+use http::{HeaderMap, Response, StatusCode, header, request, response};
 use http_body::Body;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -148,7 +148,14 @@ impl<B, E> Course<B, E> {
         let status = Some(sent.parts.status);
         let Reception { key, head, own } = match received {
             Ok(received) => received,
-            Err(reason) => return self.freshen_for_one(reason, headers, stale, status).await,
+            Err(reason) => {
+                // A cookie that was meant for many, and is so no longer.
+                let update = &sent.parts.headers;
+                if reason == NotStored::SetCookie && !update.contains_key(header::SET_COOKIE) {
+                    headers.remove(header::SET_COOKIE);
+                }
+                return self.freshen_for_one(reason, headers, stale, status).await;
+            }
         };
         let head = Arc::new(head);
         let found = Found { head: Arc::clone(&head), content: stale.content.clone() };

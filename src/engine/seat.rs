@@ -43,6 +43,12 @@ impl Engine {
                 }
                 Seat::Landed(landed, supply) => (landed, supply),
                 Seat::Follow(flight) => match timeout_at(deadline, flight).await {
+                    // A group of it was invalidated while it was on its way.
+                    Ok(Ok(Landing::Shared(landed, _)))
+                        if self.rules.concern(&landed.head.groups, landed.head.fetch) =>
+                    {
+                        continue;
+                    }
                     Ok(Ok(Landing::Shared(landed, supply))) => (landed, supply),
                     Ok(Ok(Landing::Unshareable)) => {
                         return Place::Alone(Some(Detail::Unshareable));
