@@ -90,6 +90,7 @@ fn an_edge_that_is_its_own_origin_answers_at_once() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     drop(listener);
-    let edge = Edge::with(&["--listen", &address.to_string(), "--origin", &format!("http://{address}")]);
+    let edge =
+        Edge::with(&["--listen", &address.to_string(), "--origin", &format!("http://{address}")]);
     assert_eq!(edge.get("/").status(), 508);
 }

@@ -222,7 +222,12 @@ impl Case<'_> {
                 && a.url == answer.url
                 && a.answered.is_some_and(|event| event > o.start && event < head.event)
         });
-        let late = (head.at - o.started_at).as_secs() >= 29;
+        // A fetch that hangs is a failure too, also for those who joined it late.
+        let late = self.record.answers.iter().any(|a| {
+            a.url == answer.url
+                && head.at.duration_since(a.asked_at).as_secs() >= 29
+                && a.answered.is_none_or(|event| event > head.event)
+        });
         let may = says.seconds("stale-while-revalidate").is_some_and(|window| staleness < window)
             || (failed || late) && staleness < on_error
             || rfc9111 && o.ask.cache_control == Some("max-stale=5") && staleness <= 5.0;
