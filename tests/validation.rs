@@ -1,7 +1,7 @@
 //! Validation (RFC 9111 section 4.3) and freshening (sections 3.2 and 4.3.4).
 mod support;
 
-use support::{answer, fail, ok, pass, world, world_of};
+use support::{answer, fail, ok, pass, settle, world, world_of};
 use tower_cdn::CachePolicy;
 
 #[tokio::test(start_paused = true)]
@@ -286,4 +286,20 @@ async fn everyone_who_waits_gets_what_was_freshened() {
     assert_eq!(how.iter().filter(|h| *h == "200 a (stale)").count(), 1);
     assert_eq!(how.iter().filter(|h| *h == "200 a (stale+)").count(), 9);
     assert_eq!(w.origin.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cookie_that_was_meant_for_many_and_is_so_no_longer_goes_to_nobody() {
+    let w = world();
+    w.origin
+        .says("/", ok("a").says("public, max-age=10").etag("\"a\"").header("set-cookie", "a=1"));
+    assert_eq!(w.get("/").await.field("set-cookie"), Some("a=1"));
+    settle().await;
+    pass(10).await;
+    w.origin.says("/", answer(304).says("max-age=10").etag("\"a\""));
+    let reply = w.get("/").header("authorization", "Bearer b").await;
+    assert_eq!((reply.status, reply.field("set-cookie")), (200, None));
+    w.origin.says("/", answer(304).says("max-age=10").etag("\"a\""));
+    let reply = w.get("/").await;
+    assert_eq!((reply.status, reply.field("set-cookie")), (200, None));
 }

@@ -15,9 +15,8 @@
 use super::{
     Engine, Origin,
     flight::{Landed, Lead, Supply},
-    landing::Course,
+    landing::{Course, fields_for_one},
     look_up::{Found, LookUp},
-    reception::end_to_end,
 };
 use crate::{
     CacheKey, ContentBody,
@@ -331,7 +330,8 @@ fn is_still_good(stale: &Found, status: StatusCode, update: &HeaderMap) -> bool 
 fn still_good_for_one<B>(key: CacheKey, stale: Found, update: response::Parts) -> Fetched<B> {
     let mut headers = stale.head.headers.clone();
     validation::freshen(&mut headers, &update.headers);
-    let head = ResponseHead { headers: end_to_end(headers), ..(*stale.head).clone() };
+    let headers = fields_for_one(headers, &update.headers);
+    let head = ResponseHead { headers, ..(*stale.head).clone() };
     let supply = Supply::Stored(stale.content.clone());
     let landed = Landed::stored(key, Found { head: Arc::new(head), content: stale.content });
     let origin =

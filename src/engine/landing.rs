@@ -149,11 +149,7 @@ impl<B, E> Course<B, E> {
         let Reception { key, head, own } = match received {
             Ok(received) => received,
             Err(reason) => {
-                // A cookie that was meant for many, and is so no longer.
-                let update = &sent.parts.headers;
-                if reason == NotStored::SetCookie && !update.contains_key(header::SET_COOKIE) {
-                    headers.remove(header::SET_COOKIE);
-                }
+                let headers = fields_for_one(headers, &sent.parts.headers);
                 return self.freshen_for_one(reason, headers, stale, status).await;
             }
         };
@@ -189,7 +185,7 @@ impl<B, E> Course<B, E> {
         stale: Found,
         status: Option<StatusCode>,
     ) {
-        let head = ResponseHead { headers: end_to_end(headers), ..(*stale.head).clone() };
+        let head = ResponseHead { headers, ..(*stale.head).clone() };
         let found = Found { head: Arc::new(head), content: stale.content };
         let landed = Landed::stored(self.look.key.clone(), found);
         if reason.is_of_request() {
@@ -358,6 +354,15 @@ impl<B, E> Course<B, E> {
             engine.delete_at(lead.primary()).await;
         }
     }
+}
+
+/// The fields of a stored response with those of an update that is for one only. A cookie that was stored was meant for many; whether it still is, nobody
+/// has said, so only one that the update brings goes out.
+pub(super) fn fields_for_one(mut freshened: HeaderMap, update: &HeaderMap) -> HeaderMap {
+    if !update.contains_key(header::SET_COOKIE) {
+        freshened.remove(header::SET_COOKIE);
+    }
+    end_to_end(freshened)
 }
 
 /// `response_delay` of RFC 9111 section 4.2.3.
