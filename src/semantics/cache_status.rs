@@ -92,7 +92,8 @@ impl Detail {
 }
 
 /// What the cache did with a request: every response of [`CdnCache`](crate::CdnCache) has it among its extensions, and, if the
-/// policy does not turn it off, as the `Cache-Status` field (RFC 9211).
+/// policy does not turn it off, as the `Cache-Status` field (RFC 9211). Responses that the cache makes by itself, such as a 400, have the extension only
+/// (section 2).
 ///
 /// # Example: what happened?
 /// ```

@@ -85,12 +85,18 @@ fn a_fault_of_the_origin_is_not_stored() {
 }
 
 #[test]
-fn an_edge_that_is_its_own_origin_answers_at_once() {
-    // A port that is free: the listener is gone before the edge takes it.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    drop(listener);
-    let edge =
-        Edge::with(&["--listen", &address.to_string(), "--origin", &format!("http://{address}")]);
-    assert_eq!(edge.get("/").status(), 508);
+fn a_request_that_comes_back_is_a_loop() {
+    let (seen, marks) = std::sync::mpsc::channel();
+    let origin = Origin::script(move |listener| {
+        let mut edge = listener.accept();
+        let mark = edge.request().field("cdn-loop").expect("a mark").to_owned();
+        seen.send(mark).expect("the test waits");
+        edge.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    });
+    let edge = Edge::before(origin.address);
+    assert_eq!(edge.get("/").body, b"hi");
+    origin.done();
+    let mark = marks.recv().expect("a mark");
+    let again = format!("GET / HTTP/1.1\r\nHost: edge.test\r\nCDN-Loop: other, {mark}\r\n\r\n");
+    assert_eq!(edge.ask(&again).status(), 508);
 }
