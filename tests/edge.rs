@@ -6,14 +6,24 @@
 
 #[path = "edge/cache.rs"]
 mod cache;
+#[path = "edge/cuts.rs"]
+mod cuts;
 #[path = "edge/faults.rs"]
 mod faults;
 #[path = "edge/fields.rs"]
 mod fields;
+#[path = "edge/framing.rs"]
+mod framing;
+#[path = "edge/heads.rs"]
+mod heads;
+#[path = "edge/hosts.rs"]
+mod hosts;
 #[path = "edge/http2.rs"]
 mod http2;
 #[path = "edge/process.rs"]
 mod process;
+#[path = "edge/reuse.rs"]
+mod reuse;
 #[path = "edge/streaming.rs"]
 mod streaming;
 #[path = "edge/support.rs"]
@@ -30,6 +40,9 @@ mod check;
 #[allow(dead_code)]
 #[path = "../examples/edge/demo.rs"]
 mod demo;
+#[allow(dead_code)]
+#[path = "../examples/edge/forwards.rs"]
+mod forwards;
 #[allow(dead_code)]
 #[path = "../examples/edge/hop.rs"]
 mod hop;

@@ -12,7 +12,7 @@ use hyper::{Method, StatusCode, Version};
 
 use crate::hop;
 
-/// The status and the text of a refusal.
+/// The status and the text of an answer that is given here.
 pub(crate) type Refusal = (StatusCode, &'static str);
 
 const fn bad(text: &'static str) -> Refusal {

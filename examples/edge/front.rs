@@ -1,11 +1,13 @@
 //! The service outside the cache: it checks requests, cleans responses, and writes the access log.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::io::{self, Write};
 
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, Uri, Version};
 use tower::{Service, ServiceExt};
 use tower_cdn::CacheStatus;
@@ -13,7 +15,9 @@ use tower_cdn::CacheStatus;
 use crate::last::ErrorLast;
 use crate::origin::RequestBody;
 use crate::reply::{self, Cause};
-use crate::{check, hop};
+use crate::{check, forwards, hop};
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The cache's body, or the text of a refusal.
 pub(crate) type FrontBody<B> = ErrorLast<Either<B, Full<Bytes>>>;
@@ -27,6 +31,7 @@ pub(crate) struct Front<S> {
 impl<S, B> Front<S>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     pub(crate) fn new(cache: S, log: bool) -> Self {
         Self { cache, log }
@@ -38,7 +43,9 @@ where
     ) -> Result<Response<FrontBody<B>>, Infallible> {
         let logged = self.log.then(|| (request.method().clone(), request.uri().clone()));
         let (mut head, body) = request.into_parts();
-        let mut response = match check::admit(&mut head) {
+        let (version, is_connect) = (head.version, head.method == Method::CONNECT);
+        let admitted = check::admit(&mut head).and_then(|()| forwards::count(&mut head));
+        let mut response = match admitted {
             Ok(()) => self
                 .cache
                 .oneshot(Request::from_parts(head, RequestBody::Left(body)))
@@ -50,6 +57,19 @@ where
         hop::clean_response(response.headers_mut(), status);
         // The version tells what this server speaks, not the origin (RFC 9110 §2.5).
         *response.version_mut() = Version::HTTP_11;
+        match version {
+            // No chunks tell a client where content ends whose length is not known. hyper would keep
+            // the connection, and say so, for one who asks for it, but not in a response of HTTP/1.0.
+            Version::HTTP_10 if is_connect || response.body().size_hint().exact().is_none() => {
+                *response.version_mut() = Version::HTTP_10;
+            }
+            // What a client sends before it has an answer was for a tunnel: it is no request.
+            Version::HTTP_11 if is_connect => {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            _ => {}
+        }
         if let Some((method, uri)) = logged {
             log(&method, &uri, &response);
         }

@@ -12,6 +12,7 @@ mod args;
 mod check;
 mod client;
 mod demo;
+mod forwards;
 mod front;
 mod hop;
 mod last;

@@ -21,7 +21,7 @@ use tower::Service;
 use crate::front::Front;
 use crate::origin::RequestBody;
 use crate::signals::Signals;
-use crate::stream::{Peer, Stream};
+use crate::stream::{self, Peer, Stream};
 use crate::upgrade::Tunnels;
 
 /// Time for the head of a request, and for a connection to be idle between two.
@@ -114,7 +114,7 @@ async fn connection<S, B>(
 {
     // If it fails the connection is gone already, and hyper will see that.
     let _ = tcp.set_nodelay(true);
-    let peer = Arc::new(Peer::default());
+    let (tcp, peer) = (Arc::new(tcp), Arc::new(Peer::default()));
     let service = {
         let peer = Arc::clone(&peer);
         service_fn(move |request: Request<Incoming>| {
@@ -122,22 +122,24 @@ async fn connection<S, B>(
             front.clone().answer(request)
         })
     };
-    let io = TokioIo::new(Stream::new(tcp, Arc::clone(&peer)));
+    let io = TokioIo::new(Stream::new(Arc::clone(&tcp), Arc::clone(&peer)));
     let connection = builder.serve_connection_with_upgrades(io, service);
     let mut connection = pin!(watcher.watch(connection));
 
     // hyper's own timeout begins when the version is known, which takes a first few bytes.
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = sleep(REQUEST_TIMEOUT) => {
-            if !peer.spoke() {
-                return;
-            }
-            connection.as_mut().await
+    let served = async {
+        tokio::select! {
+            result = connection.as_mut() => return Some(result),
+            () = sleep(REQUEST_TIMEOUT) => {}
         }
+        if peer.spoke() { Some(connection.as_mut().await) } else { None }
+    };
+    let result = tokio::select! {
+        result = served => result,
+        () = stream::gone(&tcp) => None,
     };
     // The stream is dropped after this, together with the connection.
-    if result.is_err_and(|error| is_of_the_body(&*error)) {
+    if result.is_some_and(|result| result.is_err_and(|error| is_of_the_body(&*error))) {
         peer.broke_off();
     }
 }

@@ -187,3 +187,24 @@ fn an_upload_that_breaks_is_not_complete_for_the_origin() {
     drop(client);
     origin.done();
 }
+
+#[test]
+fn a_client_that_resets_its_connection_leaves_nothing_behind() {
+    let (tell, told) = mpsc::channel();
+    let origin = Origin::script(move |listener| {
+        let mut edge = listener.accept();
+        edge.request();
+        edge.send("HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 9\r\n\r\nhalf");
+        // The rest would take for ever, and so would a write that finds out.
+        assert_eq!(edge.rest().expect("an orderly end"), b"");
+        tell.send(()).expect("the test waits");
+    });
+    let edge = Edge::before(origin.address);
+    let mut client = edge.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.head();
+    assert_eq!(client.take(4), b"half");
+    client.reset();
+    told.recv_timeout(PATIENCE).expect("the origin's connection ends");
+    origin.done();
+}

@@ -97,6 +97,23 @@ fn the_target_of_the_whole_server_passes() {
 }
 
 #[test]
+fn max_forwards_is_counted_down() {
+    let head = received(&[], "TRACE / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 3\r\n\r\n");
+    assert_eq!(field(&head, "max-forwards"), Some("2"));
+}
+
+#[test]
+fn what_is_to_go_no_further_is_answered_here() {
+    let origin = Origin::script(|listener| assert!(listener.is_quiet()));
+    let edge = Edge::before(origin.address);
+    for (method, status) in [("OPTIONS", 200), ("TRACE", 501)] {
+        let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n");
+        assert_eq!(edge.ask(&request).status(), status);
+    }
+    origin.done();
+}
+
+#[test]
 fn an_http_1_0_request_is_sent_as_http_1_1() {
     let head = received(&[], "GET / HTTP/1.0\r\n\r\n");
     assert!(head.starts_with("GET / HTTP/1.1\r\n"), "{head}");

@@ -203,6 +203,11 @@ impl Peer {
         self.stream.get_mut().write_all(bytes.as_ref()).expect("the peer reads");
     }
 
+    /// The same to a peer that may have heard enough before the end.
+    pub(crate) fn send_what_is_taken(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.get_mut().write_all(bytes.as_ref());
+    }
+
     pub(crate) fn send_end(&mut self) {
         self.stream.get_mut().shutdown(Shutdown::Write).expect("an open connection");
     }
@@ -211,6 +216,12 @@ impl Peer {
     /// is about to start has it too, until it runs its program.
     pub(crate) fn close(self) {
         self.stream.get_ref().shutdown(Shutdown::Both).expect("an open connection");
+    }
+
+    /// Closes the connection so that the peer sees an error.
+    pub(crate) fn reset(self) {
+        let stream = self.stream.into_inner();
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
     }
 
     pub(crate) fn take(&mut self, length: usize) -> Vec<u8> {
