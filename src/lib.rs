@@ -59,6 +59,7 @@ mod semantics;
 mod service;
 pub mod store;
 mod stored;
+mod sync;
 
 pub use body::CacheBody;
 pub use clock::Clock;

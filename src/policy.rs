@@ -60,6 +60,7 @@ pub(crate) struct Limits {
     pub(crate) max_variants: usize,
     pub(crate) max_fetches: usize,
     pub(crate) window: usize,
+    pub(crate) windows: usize,
     pub(crate) wait_timeout: Duration,
     pub(crate) fetch_timeout: Duration,
     pub(crate) body_timeout: Duration,
@@ -102,6 +103,7 @@ impl Default for CachePolicy {
                 max_variants: 16,
                 max_fetches: 16 * 1024,
                 window: 4 * 1024 * 1024,
+                windows: 128 * 1024 * 1024,
                 wait_timeout: Duration::from_secs(3),
                 fetch_timeout: Duration::from_secs(30),
                 body_timeout: Duration::from_secs(30),
@@ -310,6 +312,14 @@ impl CachePolicy {
     #[must_use]
     pub fn window(mut self, bytes: usize) -> Self {
         self.limits.window = bytes;
+        self
+    }
+
+    /// The memory that all arriving bodies may take together. Above it each of them keeps no more than 64 KiB: slow readers of many bodies cost little.
+    /// Default: 128 MiB.
+    #[must_use]
+    pub fn windows(mut self, bytes: usize) -> Self {
+        self.limits.windows = bytes;
         self
     }
 

@@ -99,6 +99,7 @@ async fn rfc9112_s3_2_no_host_or_two_is_a_bad_request() {
     for (name, ask) in [
         ("no host", bare()),
         ("empty host", bare().header("host", "")),
+        ("no host but the root", bare().header("host", ".")),
         ("two hosts", bare().header("host", "a.com").header("host", "b.com")),
         ("a path in the host", bare().header("host", "a.com/b")),
         ("a user in the host", bare().header("host", "u@a.com")),

@@ -40,21 +40,38 @@ fn head_bytes(reply: &Reply) -> usize {
 // Never another user's bytes.
 
 /// The key's list of fields that many applications answer by.
-const INFLUENTIAL: [&str; 14] = [
+const INFLUENTIAL: [&str; 31] = [
+    "base-url",
+    "forwarded",
+    "front-end-https",
+    "http-url",
+    "proxy-host",
+    "request-uri",
+    "x-backend-host",
     "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-scheme",
+    "x-forwarded-path",
     "x-forwarded-port",
     "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-protocol",
+    "x-forwarded-scheme",
     "x-forwarded-server",
     "x-forwarded-ssl",
+    "x-forwarded-uri",
+    "x-forwarded-url",
     "x-host",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-http-method-override",
+    "x-http-destinationurl",
+    "x-http-host-override",
     "x-http-method",
+    "x-http-method-override",
     "x-method-override",
-    "forwarded",
+    "x-original-host",
+    "x-original-uri",
+    "x-original-url",
+    "x-proxy-url",
+    "x-rewrite-url",
+    "x-scheme",
+    "x-url-scheme",
 ];
 
 /// An application that writes what it is told into its page.

@@ -216,7 +216,7 @@ async fn ranges_have_no_trailers_and_the_whole_has() {
     w.origin.says("/", response);
     let asked = w.get("/").start();
     feed.chunk(DIGITS);
-    feed.trailers("x-sum", "1");
+    feed.trailers(&[("x-sum", "1")]);
     feed.end();
     assert!(asked.await.unwrap().trailers().await.is_some());
     settle().await;

@@ -56,7 +56,7 @@ async fn s3_1_trailers_never_become_fields() {
     w.origin.says("/", response);
     let asked = w.get("/").start();
     feed.chunk("a");
-    feed.trailers("x-sum", "1");
+    feed.trailers(&[("x-sum", "1")]);
     feed.end();
     assert!(asked.await.unwrap().trailers().await.is_some_and(|t| t.contains_key("x-sum")));
     settle().await;
@@ -69,7 +69,7 @@ async fn s3_1_trailers_never_become_fields() {
     w.origin.says("/", response);
     let asked = w.get("/").start_told();
     feed.chunk("a");
-    feed.trailers("cache-control", "max-age=1000");
+    feed.trailers(&[("cache-control", "max-age=1000")]);
     feed.end();
     asked.await.unwrap();
     pass(60).await;

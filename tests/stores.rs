@@ -65,7 +65,7 @@ async fn story(store: impl Store) {
     let (response, feed) = ok("").max_age(60).fed();
     origin.says("/trailers", response);
     feed.chunk("a");
-    feed.trailers("x-sum", "1");
+    feed.trailers(&[("x-sum", "1")]);
     feed.end();
     assert_eq!(client.get("/trailers").told().await, "200 a (uri-miss)");
     assert!(client.get("/trailers").await.trailers().await.is_some());

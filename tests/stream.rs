@@ -276,7 +276,7 @@ async fn trailers_are_replayed() {
     let leader = w.get("/").await;
     let follower = w.get("/").await;
     feed.chunk("abc");
-    feed.trailers("x-sum", "1");
+    feed.trailers(&[("x-sum", "1")]);
     feed.end();
     let sum = async |reply: Reply| {
         reply
@@ -293,6 +293,29 @@ async fn trailers_are_replayed() {
         assert_eq!(hit.how(), "hit");
         assert_eq!(sum(hit).await.as_deref(), Some("1"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trailers_that_are_for_one_are_for_nobody_else() {
+    let w = world();
+    let (response, feed) = ok("").says("max-age=60, private=\"x-user\"").fed();
+    w.origin.says("/", response.header("trailer", "x-sum"));
+    let leader = w.get("/").await;
+    let follower = w.get("/").await;
+    feed.chunk("abc");
+    feed.trailers(&[("x-sum", "1"), ("x-user", "bob"), ("set-cookie", "secret=1")]);
+    feed.end();
+    let names = async |reply: Reply| {
+        assert_eq!(reply.field("trailer"), Some("x-sum"), "RFC 9110 section 6.6.2: end to end");
+        let trailers = reply.trailers().await.expect("a trailer section");
+        trailers.keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(names(leader).await, ["x-sum"]);
+    assert_eq!(names(follower).await, ["x-sum"]);
+    settle().await;
+    let hit = w.get("/").await;
+    assert_eq!(hit.how(), "hit");
+    assert_eq!(names(hit).await, ["x-sum"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,6 +56,31 @@ async fn s4_1_values_are_compared_as_their_field_permits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s4_1_each_byte_counts_in_a_field_that_is_no_list() {
+    for (name, one, other) in [
+        ("cookie", "n=Smith,John", "n=Smith, John"),
+        ("cookie", "n=a", "n=a,"),
+        ("cookie", "n=a", ",n=a"),
+        ("user-agent", "x (a,b)", "x (a, b)"),
+        ("authorization", "Digest a=\"1\",b=2", "Digest a=\"1\", b=2"),
+        ("x-tenant", "a", "a,"),
+        ("x-tenant", "a,,b", "a,b"),
+    ] {
+        let w = world();
+        w.origin.always("/", |seen| {
+            let said = ["cookie", "user-agent", "authorization", "x-tenant"];
+            let said = said.iter().find_map(|name| seen.field(name)).unwrap_or_default();
+            ok(said.to_owned()).says("public, s-maxage=60").vary(name)
+        });
+        for value in [one, other] {
+            let reply = w.get("/").header(name, value).await;
+            assert_eq!(reply.text().await, value, "{name}");
+            settle().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn s4_1_all_nominated_fields_count() {
     let w = world();
     w.origin.always("/", |seen| {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Bypass, CacheBody, CacheKey, CacheStatus,
-    key::NoKey,
+    key::{NoKey, Survey},
     semantics::{
         cache_status::{Detail, Forward},
         directives::RequestDirectives,
@@ -53,7 +53,8 @@ impl Engine {
                 Begin::Forward(request, CacheStatus::forwarded(Forward::Method))
             };
         }
-        if let Some(detail) = self.stays_out(&request) {
+        let survey = Survey::of(request.headers());
+        if let Some(detail) = self.stays_out(&request, &survey) {
             self.mark(request.version(), request.headers_mut());
             return Begin::Forward(
                 request,
@@ -61,7 +62,7 @@ impl Engine {
             );
         }
         let (mut head, body) = request.into_parts();
-        let keyed = match self.keys.key(&head) {
+        let keyed = match self.keys.surveyed_key(&head, &survey) {
             Ok(keyed) => keyed,
             Err(NoKey::Malformed) => {
                 return Begin::Answer(self.refuse(StatusCode::BAD_REQUEST, Detail::BadRequest));
@@ -77,12 +78,13 @@ impl Engine {
             }
         };
         self.keys.prepare(&mut head, keyed.query);
-        let directives = self.directives(&head.headers);
-        let asked = Asked { head, primary: keyed.key, directives };
-        match self.hit(&asked) {
+        let directives = self.directives(&head.headers, &survey);
+        match self.hit(&mut head, &keyed.key, &directives, &survey) {
             Ok(response) => Begin::Answer(response),
             // The body is empty, but only the client's side can make one of its kind.
-            Err(look) => Begin::Ask(Box::new(asked), body, look),
+            Err(look) => {
+                Begin::Ask(Box::new(Asked { head, primary: keyed.key, directives }), body, look)
+            }
         }
     }
 
@@ -97,13 +99,19 @@ impl Engine {
     }
 
     /// The response to a hit, if the store can tell at once; else what it has told.
-    fn hit<B>(&self, asked: &Asked) -> Result<Response<CacheBody<B>>, Option<Box<LookUp>>> {
-        let look = self.peek(&asked.primary, &asked.head).ok_or(None)?;
+    fn hit<B>(
+        &self,
+        head: &mut Parts,
+        primary: &CacheKey,
+        directives: &RequestDirectives,
+        survey: &Survey,
+    ) -> Result<Response<CacheBody<B>>, Option<Box<LookUp>>> {
+        let look = self.peek(primary, head).ok_or(None)?;
         let Some(found) = &look.found else { return Err(Some(Box::new(look))) };
         let now = self.clock.read();
         let freshness = found.head.freshness(&now);
         let verdict =
-            reuse::judge(&asked.directives, &found.head.directives, freshness, &self.policy.stale);
+            reuse::judge(directives, &found.head.directives, freshness, &self.policy.stale);
         if verdict != Verdict::Fresh {
             return Err(Some(Box::new(look)));
         }
@@ -111,35 +119,36 @@ impl Engine {
             head: &found.head,
             supply: Supply::Stored(found.content.clone()),
             age: Some(freshness.current_age),
+            asks: survey.conditions,
         };
-        Ok(self.exit(deliver(&asked.head, delivery), CacheStatus::hit(freshness.ttl())))
+        let mut response = deliver(head, delivery);
+        // The request's map is used again for the response's: hosts that put something into it have paid for its allocations.
+        *response.extensions_mut() = std::mem::take(&mut head.extensions);
+        response.extensions_mut().clear();
+        Ok(self.exit(response, CacheStatus::hit(freshness.ttl())))
     }
 
     /// Why a GET or HEAD takes no part, if it does not.
-    fn stays_out<Q: Body>(&self, request: &Request<Q>) -> Option<Detail> {
+    fn stays_out<Q: Body>(&self, request: &Request<Q>, survey: &Survey) -> Option<Detail> {
         if request.extensions().get::<Bypass>().is_some() {
             return Some(Detail::Asked);
         }
-        let headers = request.headers();
-        let bytes: usize = headers
-            .iter()
-            .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
-            .fold(0, usize::saturating_add);
-        if bytes > self.policy.limits.max_head {
+        if survey.bytes > self.policy.limits.max_head {
             return Some(Detail::TooLong);
         }
-        let has_content = !request.body().is_end_stream()
-            && request.body().size_hint().exact() != Some(0)
-            || headers.contains_key(header::TRANSFER_ENCODING)
-            || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-        let stays_out =
-            has_content || is_upgrade(headers) || is_grpc(headers) || hides_fields(headers);
+        let headers = request.headers();
+        let has_content = survey.announces_content
+            || !request.body().is_end_stream() && request.body().size_hint().exact() != Some(0);
+        let stays_out = has_content
+            || survey.is_grpc
+            || survey.connection
+                && (survey.upgrade && is_upgrade(headers) || hides_fields(headers));
         stays_out.then_some(Detail::NotCacheable)
     }
 
     /// RFC 9111 section 5.2.1: `only-if-cached` always, the rest where the policy says so.
-    fn directives(&self, headers: &HeaderMap) -> RequestDirectives {
-        if !headers.contains_key(header::CACHE_CONTROL) && !headers.contains_key(header::PRAGMA) {
+    fn directives(&self, headers: &HeaderMap, survey: &Survey) -> RequestDirectives {
+        if !survey.directives {
             return RequestDirectives::default();
         }
         let asked = RequestDirectives::of_request(headers);
@@ -163,9 +172,7 @@ impl Engine {
 
 /// RFC 9110 section 7.8: the connection is to speak something else.
 fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::UPGRADE)
-        && fields::list(headers, &header::CONNECTION)
-            .any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+    fields::list(headers, &header::CONNECTION).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// RFC 9110 section 7.6.1: a field that `Connection` lists may be gone where the inner service forwards the request, and the key would speak of
@@ -175,10 +182,4 @@ fn hides_fields(headers: &HeaderMap) -> bool {
         [b"close", b"keep-alive", b"te", b"upgrade", b"http2-settings", b"proxy-connection"];
     fields::list(headers, &header::CONNECTION)
         .any(|option| !HARMLESS.iter().any(|known| option.eq_ignore_ascii_case(known)))
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }

@@ -1,11 +1,10 @@
 //! From a stored response to the answer of one request (RFC 9111 section 4, RFC 9110 sections 13 to 15).
-use super::flight::Supply;
+use super::{flight::Supply, values::age_value};
 use crate::{
     CacheBody,
     semantics::{
         conditional,
         range::{self, Wanted},
-        validation::CLIENT_CONDITIONS,
     },
     stored::{Content, ContentBody, ResponseHead},
 };
@@ -26,19 +25,22 @@ pub(crate) struct Delivery<'a> {
     pub(crate) supply: Supply,
     /// The `Age` to show; `None` for what was just generated or validated (RFC 9111 section 5.1).
     pub(crate) age: Option<Duration>,
+    /// False if the request has neither conditions nor a range.
+    pub(crate) asks: bool,
 }
 
 /// Evaluates the client's conditions and range on the stored response, and builds what it gets.
 pub(crate) fn deliver<B>(request: &Parts, delivery: Delivery<'_>) -> Response<CacheBody<B>> {
-    let Delivery { head, supply, age } = delivery;
-    let mut response = match outcome(request, head, &supply) {
+    let Delivery { head, supply, age, asks } = delivery;
+    let outcome = if asks { outcome(request, head, &supply) } else { Outcome::Whole };
+    let mut response = match outcome {
         Outcome::Whole => {
-            let length = length_of(head, &supply);
+            // A body tells its length, but the answer to a HEAD has none.
+            let length =
+                if request.method == Method::HEAD { length_of(head, &supply) } else { None };
             let mut response = plain(head, supply.whole(&request.method));
             let headers = response.headers_mut();
-            // A body tells its length, but the answer to a HEAD has none.
-            if request.method == Method::HEAD
-                && let Some(length) = length
+            if let Some(length) = length
                 && !headers.contains_key(header::CONTENT_LENGTH)
                 && !is_bodiless(head.status)
             {
@@ -76,7 +78,7 @@ pub(crate) fn deliver<B>(request: &Parts, delivery: Delivery<'_>) -> Response<Ca
         }
     };
     match age {
-        Some(age) => drop(response.headers_mut().insert(header::AGE, age_value(age))),
+        Some(age) => put(response.headers_mut(), age_value(age)),
         None => drop(response.headers_mut().remove(header::AGE)),
     }
     response
@@ -97,8 +99,7 @@ enum Outcome {
 
 /// RFC 9110 section 13.2.2. Conditions and ranges concern a 200 only (sections 13.2.1 and 14.2).
 fn outcome(request: &Parts, head: &ResponseHead, supply: &Supply) -> Outcome {
-    let asks = || CLIENT_CONDITIONS.iter().any(|name| request.headers.contains_key(name));
-    if head.status != StatusCode::OK || !asks() {
+    if head.status != StatusCode::OK {
         return Outcome::Whole;
     }
     if conditional::is_not_modified(&request.headers, &head.headers) {
@@ -204,6 +205,14 @@ fn multipart<B>(
     response
 }
 
+/// The place that a stored head has for `Age` is used; `insert` would make room for another one first.
+fn put(headers: &mut HeaderMap, age: HeaderValue) {
+    match headers.get_mut(header::AGE) {
+        Some(place) => *place = age,
+        None => drop(headers.insert(header::AGE, age)),
+    }
+}
+
 fn empty<B>(status: StatusCode) -> Response<CacheBody<B>> {
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = status;
@@ -219,11 +228,6 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(name, value);
     }
-}
-
-/// RFC 9111 section 5.1, with the largest number that section 1.2.2 knows.
-fn age_value(age: Duration) -> HeaderValue {
-    age.as_secs().min(crate::semantics::fields::MAX_DELTA).into()
 }
 
 /// What a 304 has of the 200 (RFC 9110 section 15.4.5), and `Last-Modified`, which is a validator too.

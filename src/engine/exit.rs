@@ -1,7 +1,7 @@
 //! The one way out: what the cache says of a response, counted, told and logged.
 use super::Engine;
 use crate::{CacheBody, CacheStatus, semantics::forwarding};
-use http::{HeaderName, Response, header::VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header::VIA};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -17,13 +17,9 @@ impl Engine {
         tracing::debug!(target: "tower_cdn", status = response.status().as_u16(), outcome = %status, "answered");
         // RFC 9211 section 2: what a cache makes by itself has no member.
         let is_own = !status.hit && status.forward.is_none();
-        if !is_own
-            && let Some(value) =
-                self.policy.cache_status.as_deref().and_then(|name| status.to_value(name))
-        {
-            // Caches that are nearer to the origin stand in front (RFC 9211 section 2).
-            response.headers_mut().append(CACHE_STATUS, value);
-        }
+        let name = self.policy.cache_status.as_deref().filter(|_| !is_own);
+        let value = name.and_then(|name| self.cache_statuses.value(name, status));
+        put(response.headers_mut(), value);
         if let Some(value) =
             self.policy.via.as_deref().and_then(|name| forwarding::via(response.version(), name))
         {
@@ -31,5 +27,15 @@ impl Engine {
         }
         response.extensions_mut().insert(status);
         response
+    }
+}
+
+/// Caches that are nearer to the origin stand in front (RFC 9211 section 2). A stored head has an empty place for it.
+fn put(headers: &mut HeaderMap, value: Option<HeaderValue>) {
+    match (headers.get_mut(&CACHE_STATUS), value) {
+        (Some(place), Some(value)) if place.is_empty() => *place = value,
+        (Some(place), None) if place.is_empty() => drop(headers.remove(&CACHE_STATUS)),
+        (_, Some(value)) => drop(headers.append(CACHE_STATUS, value)),
+        (_, None) => {}
     }
 }

@@ -14,13 +14,11 @@ use crate::{
         Content,
         rope::{Reader, Rope},
     },
+    sync::{AtomicBool, AtomicU64, Mutex, MutexGuard},
 };
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic, atomic::Ordering},
 };
 use tokio::sync::oneshot;
 
@@ -106,6 +104,7 @@ pub(crate) enum Supply {
 }
 
 /// What those are told who waited.
+#[expect(clippy::large_enum_variant, reason = "most of them are the large one")]
 #[derive(Debug)]
 pub(crate) enum Landing {
     Shared(Landed, Supply),
@@ -271,7 +270,7 @@ impl Flights {
 impl Table {
     /// Drawn under the lock, so that within one table numbers come in order; one sequence for all layers, since they may share a store.
     fn next(&self) -> u64 {
-        static LAST: AtomicU64 = AtomicU64::new(0);
+        static LAST: atomic::AtomicU64 = atomic::AtomicU64::new(0);
         LAST.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
@@ -404,3 +403,6 @@ fn add(waiting: &mut Vec<oneshot::Sender<Landing>>, sender: oneshot::Sender<Land
     }
     waiting.push(sender);
 }
+
+#[cfg(all(test, tower_cdn_loom))]
+mod interleavings;

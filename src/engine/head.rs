@@ -71,6 +71,7 @@ impl Engine {
             head: &found.head,
             supply: Supply::Stored(found.content.clone()),
             age: Some(freshness.current_age),
+            asks: validation::asks(&request.headers),
         };
         let status = CacheStatus { ttl: Some(freshness.ttl()), ..CacheStatus::forwarded(reason) };
         Some(self.exit(deliver(request, delivery), status.detail_of(Detail::StaleIfError)))

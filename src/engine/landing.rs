@@ -266,7 +266,7 @@ where
         let Reception { key, head, own } = received;
         let head = Arc::new(head);
         self.engine.unshareable.forget(&key);
-        let (writer, rope) = rope::channel(self.engine.policy.limits.window, declared);
+        let (writer, rope) = rope::channel(self.engine.window(), declared);
         let Some(first) = rope.store_reader() else { return };
         let landed = Landed {
             key: key.clone(),
@@ -282,7 +282,8 @@ where
             StoredResponse { head: stored_head, content: Content::arriving(rope.clone(), first) };
         let (arrived, has_arrived) = oneshot::channel::<()>();
         let pumping = async {
-            pump(body, writer, &rope, &self.lead, &self.engine.policy.limits).await;
+            let limits = &self.engine.policy.limits;
+            pump(body, &head.directives, writer, &rope, &self.lead, limits).await;
             drop(arrived);
         };
         let putting = async {

@@ -18,16 +18,23 @@ mod shelf;
 mod spare;
 mod stats;
 mod unshareable;
+mod values;
 pub(crate) mod write_through;
 
 pub(crate) use origin::Origin;
 pub use stats::Stats;
 
-use crate::{CachePolicy, Clock, KeyPolicy, Store, invalidation::Rules, store::ErasedStore};
+use crate::{
+    CachePolicy, Clock, KeyPolicy, Store, invalidation::Rules, store::ErasedStore,
+    stored::rope::Window,
+};
 use flight::Flights;
 pub(crate) use spare::Spare;
 use stats::Counters;
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+};
 use unshareable::Unshareable;
 
 /// What all services of one layer share.
@@ -37,7 +44,10 @@ pub(crate) struct Engine {
     unshareable: Unshareable,
     indexing: shelf::Indexing,
     counters: Counters,
+    cache_statuses: values::CacheStatuses,
     rules: Rules,
+    /// Bytes of bodies that are arriving.
+    arriving: Arc<AtomicUsize>,
     pub(crate) policy: CachePolicy,
     pub(crate) keys: KeyPolicy,
     pub(crate) clock: Clock,
@@ -52,12 +62,20 @@ impl Engine {
             unshareable: Unshareable::default(),
             indexing: shelf::Indexing::default(),
             counters: Counters::default(),
+            cache_statuses: values::CacheStatuses::default(),
             rules: Rules::default(),
+            arriving: Arc::default(),
             policy: CachePolicy::default(),
             keys: KeyPolicy::default(),
             clock: Clock::default(),
             spare: Spare::default(),
         }
+    }
+
+    /// What a body that arrives may keep.
+    fn window(&self) -> Window {
+        let limits = &self.policy.limits;
+        Window { each: limits.window, all: limits.windows, kept: Arc::clone(&self.arriving) }
     }
 
     pub(crate) fn stats(&self) -> Stats {

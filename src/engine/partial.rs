@@ -68,7 +68,7 @@ where
             Ok(received) => received,
             Err(reason) => return self.decline(reason, parts, body).await,
         };
-        let (writer, rope) = rope::channel(self.engine.policy.limits.window, Some(size));
+        let (writer, rope) = rope::channel(self.engine.window(), Some(size));
         let (Some(first), Some(reader)) = (rope.store_reader(), rope.whole()) else { return };
         if let Some(reply) = self.reply.take() {
             let body = ContentBody::arriving(reader);
@@ -79,9 +79,10 @@ where
         } else {
             drop(reader);
         }
-        let id = head.content;
+        let (id, directives) = (head.content, head.directives.clone());
         let content = Content::arriving(rope.clone(), first);
-        let pumping = pump(body, writer, &rope, &self.lead, &self.engine.policy.limits);
+        let limits = &self.engine.policy.limits;
+        let pumping = pump(body, &directives, writer, &rope, &self.lead, limits);
         let putting = async {
             let (head, content) = combine(self.look.part.as_ref(), head, content).await?;
             // What has come complete in the meantime is worth more than parts.

@@ -2,6 +2,7 @@
 use super::flight::Lead;
 use crate::{
     policy::Limits,
+    semantics::{directives::Directives, trailers},
     stored::rope::{Room, Rope, Writer},
 };
 use bytes::Bytes;
@@ -14,14 +15,20 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-/// Any way out but the last line truncates the rope.
-pub(crate) async fn pump<B>(body: B, writer: Writer, rope: &Rope, lead: &Lead, limits: &Limits)
-where
+/// Any way out but the last line truncates the rope. `directives` are those of the response.
+pub(crate) async fn pump<B>(
+    body: B,
+    directives: &Directives,
+    writer: Writer,
+    rope: &Rope,
+    lead: &Lead,
+    limits: &Limits,
+) where
     B: Body<Data = Bytes>,
 {
     let mut body = pin!(body);
     let mut arrived = 0_u64;
-    let mut trailers = None;
+    let mut trailer_section = None;
     let mut patience =
         Patience { left: limits.stall_timeout, store_timeout: limits.store_timeout, rope };
     let mut is_shared = true;
@@ -62,7 +69,7 @@ where
                         return;
                     }
                 }
-                Err(frame) => trailers = frame.into_trailers().ok(),
+                Err(frame) => trailer_section = frame.into_trailers().ok(),
             },
             Incoming::End => break,
             Incoming::Broken | Incoming::Abandoned => return,
@@ -74,7 +81,9 @@ where
     if !lead.may_store() {
         rope.refuse_store();
     }
-    writer.finish(trailers);
+    let shared = trailer_section
+        .and_then(|section| trailers::storable(section, directives, limits.max_head));
+    writer.finish(shared);
 }
 
 enum Incoming {

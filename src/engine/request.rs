@@ -263,6 +263,7 @@ impl Engine {
             head: &found.head,
             supply: Supply::Stored(found.content.clone()),
             age: Some(freshness.current_age),
+            asks: validation::asks(&asked.head.headers),
         };
         let status = CacheStatus { detail, ..CacheStatus::hit(freshness.ttl()) };
         self.exit(deliver(&asked.head, delivery), status)
@@ -311,9 +312,10 @@ impl Engine {
         let freshness = landed.head.freshness(&self.clock.read());
         // RFC 9111 section 5.1: an Age tells that the origin did not generate or validate it for this request.
         let is_new = origin.status.is_some() && !landed.on_error;
-        let has_age = landed.head.headers.contains_key(header::AGE);
+        let has_age = landed.head.headers.get(header::AGE).is_some_and(|age| !age.is_empty());
         let age = (!is_new || has_age).then_some(freshness.current_age);
-        let mut response = deliver(&asked.head, Delivery { head: &landed.head, supply, age });
+        let asks = validation::asks(&asked.head.headers);
+        let mut response = deliver(&asked.head, Delivery { head: &landed.head, supply, age, asks });
         *response.extensions_mut() = origin.extensions;
         let status = CacheStatus {
             ttl: Some(freshness.ttl()),

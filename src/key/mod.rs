@@ -1,12 +1,17 @@
 //! The cache key (RFC 9111 section 2): what makes two requests ask for the same thing.
+mod bytes;
+mod influential;
 mod policy;
+mod survey;
 mod target;
 
 pub use policy::{Influential, KeyPolicy, Parameters};
+pub(crate) use survey::Survey;
 pub(crate) use target::{NoKey, named_keys};
 
 use crate::semantics::selecting;
-use bytes::Bytes;
+use ::bytes::Bytes;
+use bytes::{Building, KeyBytes};
 use http::{HeaderMap, HeaderName, header};
 use std::{
     fmt,
@@ -27,24 +32,27 @@ use std::{
 /// ```
 #[derive(Clone)]
 pub struct CacheKey {
-    bytes: Bytes,
+    bytes: KeyBytes,
     hash: u64,
 }
 
 impl CacheKey {
     /// The key whose [`as_bytes`](Self::as_bytes) these are.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::new(KeyBytes::from(bytes.into()))
+    }
+
+    fn new(bytes: KeyBytes) -> Self {
         /// Keys come from clients: the seed keeps them from choosing which ones collide.
         static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let bytes = bytes.into();
         let mut hasher = SEED.build_hasher();
-        hasher.write(&bytes);
+        hasher.write(bytes.as_slice());
         Self { hash: hasher.finish(), bytes }
     }
 
     /// All of it: keys are equal if and only if these are.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_slice()
     }
 
     /// A hash of the bytes that differs from process to process.
@@ -77,7 +85,7 @@ impl CacheKey {
 
     /// A group of responses of this key's origin (RFC 9875 section 2.1).
     pub(crate) fn group(&self, name: &str) -> Self {
-        let mut parts = KeyBytes(self.origin().to_vec());
+        let mut parts = Key::of(self.origin());
         parts.push(Tag::Group, name.as_bytes());
         parts.finish()
     }
@@ -86,7 +94,7 @@ impl CacheKey {
     pub(crate) fn bare(&self) -> Option<Self> {
         let tags = [Tag::Scheme, Tag::Host, Tag::Port, Tag::Path, Tag::Query];
         let bare = self.parts_while(|tag| tags.iter().any(|known| tag == *known as u8));
-        (bare.len() < self.bytes.len()).then(|| Self::from_bytes(bare.to_vec()))
+        (bare.len() < self.as_bytes().len()).then(|| Key::of(bare).finish())
     }
 
     /// The parts in front of the path: scheme, host and port.
@@ -95,16 +103,16 @@ impl CacheKey {
     }
 
     fn parts_while(&self, is_wanted: impl Fn(u8) -> bool) -> &[u8] {
+        let all = self.as_bytes();
         let mut end = 0_usize;
-        while let Some(part) = self.bytes.get(end..)
+        while let Some(part) = all.get(end..)
             && let Some((tag, rest)) = part.split_first()
             && is_wanted(*tag)
-            && let Some((length, _)) = rest.split_first_chunk()
+            && let Some((length, width)) = read_length(rest)
         {
-            let length = usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX);
-            end = end.saturating_add(length).saturating_add(9);
+            end = end.saturating_add(1).saturating_add(width).saturating_add(length);
         }
-        self.bytes.get(..end).unwrap_or_default()
+        all.get(..end).unwrap_or_default()
     }
 
     fn selected(
@@ -114,8 +122,7 @@ impl CacheKey {
         request: &HeaderMap,
         language: Option<&[u8]>,
     ) -> Self {
-        let mut parts = KeyBytes::with_capacity(self.bytes.len().saturating_add(64));
-        parts.0.extend_from_slice(&self.bytes);
+        let mut parts = Key::of(self.as_bytes());
         parts.push(Tag::Generation, &generation.to_be_bytes());
         for name in names {
             let field = name.as_str().as_bytes();
@@ -134,7 +141,7 @@ impl CacheKey {
 
 impl PartialEq for CacheKey {
     fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.bytes == other.bytes
+        self.hash == other.hash && self.as_bytes() == other.as_bytes()
     }
 }
 
@@ -148,7 +155,7 @@ impl Hash for CacheKey {
 
 impl fmt::Debug for CacheKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CacheKey({})", self.bytes.escape_ascii())
+        write!(f, "CacheKey({})", self.as_bytes().escape_ascii())
     }
 }
 
@@ -170,31 +177,55 @@ enum Tag {
     Group = b'G',
 }
 
-struct KeyBytes(Vec<u8>);
+/// A key that is being made: parts, each with its tag and its length.
+#[derive(Default)]
+struct Key(Building);
 
-impl KeyBytes {
-    fn with_capacity(capacity: usize) -> Self {
-        Self(Vec::with_capacity(capacity))
+impl Key {
+    /// One that begins as another one.
+    fn of(bytes: &[u8]) -> Self {
+        let mut building = Building::default();
+        building.extend(bytes);
+        Self(building)
     }
 
     fn push(&mut self, tag: Tag, part: &[u8]) {
         self.0.push(tag as u8);
         self.length(part.len());
-        self.0.extend_from_slice(part);
+        self.0.extend(part);
     }
 
     fn pair(&mut self, tag: Tag, name: &[u8], value: &[u8]) {
         self.push(tag, name);
         self.length(value.len());
-        self.0.extend_from_slice(value);
+        self.0.extend(value);
     }
 
-    /// Lengths are 64 bits, so that none can overflow into another.
+    /// A length is one byte, or 255 and eight bytes: none can be taken for another.
     fn length(&mut self, length: usize) {
-        self.0.extend_from_slice(&(length as u64).to_be_bytes());
+        match u8::try_from(length) {
+            Ok(short) if short < LONG => self.0.push(short),
+            _ => {
+                self.0.push(LONG);
+                self.0.extend(&(length as u64).to_be_bytes());
+            }
+        }
     }
 
     fn finish(self) -> CacheKey {
-        CacheKey::from_bytes(self.0)
+        CacheKey::new(self.0.finish())
+    }
+}
+
+const LONG: u8 = 255;
+
+/// A length, and how many bytes tell it.
+fn read_length(bytes: &[u8]) -> Option<(usize, usize)> {
+    match bytes.split_first()? {
+        (&LONG, rest) => {
+            let (length, _) = rest.split_first_chunk()?;
+            Some((usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX), 9))
+        }
+        (short, _) => Some((usize::from(*short), 1)),
     }
 }

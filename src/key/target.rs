@@ -1,11 +1,16 @@
 //! From a request to its key: the target URI (RFC 9110 section 7.1), and what the policy adds.
-use super::{CacheKey, Influential, KeyBytes, KeyPolicy, Parameters, Tag};
+use super::{CacheKey, Influential, Key, KeyPolicy, Parameters, Survey, Tag, influential};
 use crate::semantics::{fields, invalidation};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts, uri::Scheme};
+use http::{HeaderMap, HeaderValue, Uri, header, request::Parts, uri::Scheme};
 
 impl KeyPolicy {
     /// The key of a request, and what has to change in the request before it is forwarded.
     pub(crate) fn key(&self, head: &Parts) -> Result<Keyed, NoKey> {
+        self.surveyed_key(head, &Survey::of(&head.headers))
+    }
+
+    /// The same for a request whose fields were looked at already.
+    pub(crate) fn surveyed_key(&self, head: &Parts, survey: &Survey) -> Result<Keyed, NoKey> {
         let path = head.uri.path();
         if !path.starts_with('/') {
             return Err(NoKey::Malformed);
@@ -15,10 +20,9 @@ impl KeyPolicy {
         if length > self.max_url {
             return Err(NoKey::TooLong);
         }
-        let host = self.host(head)?;
+        let host = self.host(head, survey.hosts)?;
         let is_https = head.uri.scheme().map_or(self.https, |scheme| *scheme == Scheme::HTTPS);
-        let mut parts =
-            KeyBytes::with_capacity(length.saturating_add(host.len()).saturating_add(64));
+        let mut parts = Key::default();
         self.push_target(&mut parts, is_https, host, path, query.as_str())?;
         for name in &self.headers {
             for value in head.headers.get_all(name) {
@@ -26,11 +30,9 @@ impl KeyPolicy {
             }
         }
         self.push_cookies(&mut parts, &head.headers);
-        if self.influential == Influential::Key {
-            for name in &INFLUENTIAL {
-                for value in head.headers.get_all(name) {
-                    parts.pair(Tag::Field, name.as_str().as_bytes(), value.as_bytes());
-                }
+        if survey.influential && self.influential == Influential::Key {
+            for (name, value) in influential::of(&head.headers) {
+                parts.pair(Tag::Field, name.as_bytes(), value.as_bytes());
             }
         }
         Ok(Keyed {
@@ -51,7 +53,7 @@ impl KeyPolicy {
 
     /// Is what is forwarded, without being prepared, what the key speaks of?
     pub(crate) fn is_forwarded_as_keyed(&self, head: &Parts) -> bool {
-        let has_influential = INFLUENTIAL.iter().any(|name| head.headers.contains_key(name));
+        let has_influential = influential::has_some(&head.headers);
         self.key(head).is_ok_and(|keyed| keyed.query.is_none())
             && !(has_influential && self.influential == Influential::Strip)
     }
@@ -59,7 +61,7 @@ impl KeyPolicy {
     /// The absolute form of a request's target (RFC 9110 section 7.1).
     pub(crate) fn target_uri(&self, head: &Parts) -> Option<Uri> {
         let scheme = head.uri.scheme_str().unwrap_or(if self.https { "https" } else { "http" });
-        let host = self.host(head).ok()?;
+        let host = self.host(head, Survey::of(&head.headers).hosts).ok()?;
         let path = head.uri.path_and_query().map_or("/", |p| p.as_str());
         Uri::builder().scheme(scheme).authority(host).path_and_query(path).build().ok()
     }
@@ -76,9 +78,7 @@ impl KeyPolicy {
             }
         }
         if self.influential == Influential::Strip {
-            for name in &INFLUENTIAL {
-                head.headers.remove(name);
-            }
+            influential::remove(&mut head.headers);
         }
         // RFC 9112 section 3.2.2: the authority of an absolute-form target wins over Host.
         if let Some(authority) = head.uri.authority()
@@ -90,11 +90,9 @@ impl KeyPolicy {
         }
     }
 
-    /// The one host that a request names (RFC 9112 section 3.2).
-    fn host<'a>(&'a self, head: &'a Parts) -> Result<&'a str, NoKey> {
-        let mut lines = head.headers.get_all(header::HOST).iter();
-        let first = lines.next();
-        if lines.next().is_some() {
+    /// The one host that a request names (RFC 9112 section 3.2), which has so many lines of `Host`.
+    fn host<'a>(&'a self, head: &'a Parts, lines: usize) -> Result<&'a str, NoKey> {
+        if lines > 1 {
             return Err(NoKey::Malformed);
         }
         if let Some(authority) = head.uri.authority() {
@@ -105,7 +103,7 @@ impl KeyPolicy {
                 Ok(authority.as_str())
             };
         }
-        let named = match first {
+        let named = match head.headers.get(header::HOST) {
             Some(value) => Some(value.to_str().map_err(|_| NoKey::Malformed)?),
             None => None,
         };
@@ -116,7 +114,7 @@ impl KeyPolicy {
 
     fn push_target(
         &self,
-        parts: &mut KeyBytes,
+        parts: &mut Key,
         is_https: bool,
         authority: &str,
         path: &str,
@@ -125,14 +123,9 @@ impl KeyPolicy {
         let (host, port) = split_port(authority).ok_or(NoKey::Malformed)?;
         let (scheme, default_port) = if is_https { ("https", "443") } else { ("http", "80") };
         parts.push(Tag::Scheme, scheme.as_bytes());
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let start = parts.0.len();
         parts.push(Tag::Host, host.as_bytes());
-        // The tag is a lower-case letter and the length has no letters that could change.
-        if host.bytes().any(|b| b.is_ascii_uppercase())
-            && let Some(written) = parts.0.get_mut(start.saturating_add(9)..)
-        {
-            written.make_ascii_lowercase();
+        if host.bytes().any(|b| b.is_ascii_uppercase()) {
+            parts.0.make_lowercase(parts.0.len().saturating_sub(host.len()));
         }
         if !port.is_empty() && port != default_port {
             parts.push(Tag::Port, port.as_bytes());
@@ -144,7 +137,7 @@ impl KeyPolicy {
         Ok(())
     }
 
-    fn push_cookies(&self, parts: &mut KeyBytes, headers: &HeaderMap) {
+    fn push_cookies(&self, parts: &mut Key, headers: &HeaderMap) {
         if self.cookies.is_empty() {
             return;
         }
@@ -181,23 +174,52 @@ impl KeyPolicy {
     }
 }
 
-/// `host[:port]`, an IPv6 address being in brackets.
+/// `host[:port]`: the host without the dot of the root, an IPv6 address being in brackets.
 fn split_port(authority: &str) -> Option<(&str, &str)> {
-    let is_host = |host: &str| {
-        !host.is_empty()
-            && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@,\\\"<>".contains(&b))
-    };
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port),
-        _ => (authority, ""),
-    };
-    let sound = is_host(host)
-        && (host.starts_with('[') == host.ends_with(']'))
-        && (host.starts_with('[') || !host.contains(':'))
-        && port.len() <= 5
-        && port.bytes().all(|b| b.is_ascii_digit());
+    let mut is_plain = true;
+    for byte in authority.bytes() {
+        match HOST_BYTES[usize::from(byte)] {
+            HostByte::Plain => {}
+            HostByte::Delimiter => is_plain = false,
+            HostByte::Never => return None,
+        }
+    }
+    let split = if is_plain { None } else { authority.rsplit_once(':') };
+    let (host, port) = split.filter(|(_, port)| !port.contains(']')).unwrap_or((authority, ""));
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let sound = !host.is_empty()
+        && (is_plain
+            || (host.starts_with('[') == host.ends_with(']'))
+                && (host.starts_with('[') || !host.contains(':'))
+                && port.len() <= 5
+                && port.bytes().all(|b| b.is_ascii_digit()));
     sound.then_some((host, port))
 }
+
+/// What a byte may be in `host[:port]`.
+#[derive(Clone, Copy)]
+enum HostByte {
+    Plain,
+    /// Colons and brackets.
+    Delimiter,
+    /// Invisible, or the end of a host elsewhere.
+    Never,
+}
+
+/// A table, since this is asked for each byte of each request's host.
+const HOST_BYTES: [HostByte; 256] = {
+    let mut table = [HostByte::Never; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        table[byte as usize] = match byte {
+            b'/' | b'?' | b'#' | b'@' | b',' | b'\\' | b'"' | b'<' | b'>' => HostByte::Never,
+            b':' | b'[' | b']' => HostByte::Delimiter,
+            _ => HostByte::Plain,
+        };
+        byte += 1;
+    }
+    table
+};
 
 enum Query<'a> {
     Kept(Option<&'a str>),
@@ -230,23 +252,6 @@ pub(crate) enum NoKey {
     /// Its URL is too long to be a key.
     TooLong,
 }
-
-const INFLUENTIAL: [HeaderName; 14] = [
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-scheme"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-forwarded-ssl"),
-    HeaderName::from_static("x-host"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-method-override"),
-    HeaderName::from_static("forwarded"),
-];
 
 /// The same-origin URIs that an answer names, and its target, as keys.
 pub(crate) fn named_keys(policy: &KeyPolicy, target: &Uri, response: &HeaderMap) -> Vec<CacheKey> {
@@ -320,7 +325,7 @@ mod tests {
         assert_ne!(group("http://a/", "g"), group("http://a/", "G"));
         assert_ne!(group("http://a/", "g"), group("http://a:81/", "g"));
         assert_ne!(group("http://a/", "g"), group("https://a/", "g"));
-        assert!(CacheKey::from_bytes(vec![b's', 0xff]).group("g").as_bytes().len() > 9);
+        assert_eq!(CacheKey::from_bytes(vec![b's', 0xff]).group("g").as_bytes(), b"G\x01g");
     }
 
     #[test]

@@ -194,6 +194,9 @@ impl fmt::Display for CacheStatus {
 /// How this cache calls itself (RFC 9211 section 2).
 pub(crate) const DEFAULT_NAME: &str = "tower-cdn";
 
+/// RFC 9651 section 3.3.1: no integer has more than 15 digits.
+const MAX_INTEGER: i64 = 999_999_999_999_999;
+
 struct Parameters<'a>(&'a CacheStatus);
 
 impl fmt::Display for Parameters<'_> {
@@ -209,7 +212,7 @@ impl fmt::Display for Parameters<'_> {
             write!(f, "; fwd-status={}", code.as_u16())?;
         }
         if let Some(ttl) = status.ttl {
-            write!(f, "; ttl={ttl}")?;
+            write!(f, "; ttl={}", ttl.clamp(-MAX_INTEGER, MAX_INTEGER))?;
         }
         if status.stored {
             f.write_str("; stored")?;
@@ -231,6 +234,8 @@ mod tests {
     #[test]
     fn rfc9211_s2_parameters() {
         assert_eq!(CacheStatus::hit(-3).to_string(), "tower-cdn; hit; ttl=-3");
+        let unknown = CacheStatus::hit(i64::MIN).to_string();
+        assert_eq!(unknown, "tower-cdn; hit; ttl=-999999999999999", "RFC 9651 section 3.3.1");
         let status = CacheStatus {
             forward_status: Some(StatusCode::NOT_MODIFIED),
             stored: true,

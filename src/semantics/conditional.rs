@@ -66,9 +66,36 @@ pub(crate) fn if_range(request: &HeaderMap, stored: &HeaderMap) -> bool {
 
 /// `*` or a list of entity tags, one of which matches weakly (RFC 9110 section 13.1.2).
 fn matches_any(request: &HeaderMap, stored: &HeaderMap) -> bool {
+    let lines = request.get_all(header::IF_NONE_MATCH);
+    let mut values = lines.iter().map(HeaderValue::as_bytes);
+    if let (Some(line), None) = (values.next(), values.next())
+        && fields::trim(line) == b"*"
+    {
+        return true;
+    }
     let tag = stored.get(header::ETAG).map(opaque_tag);
-    fields::list(request, &header::IF_NONE_MATCH)
-        .any(|member| member == b"*" || tag == Some(member.strip_prefix(b"W/").unwrap_or(member)))
+    lines.iter().any(|line| EntityTags(line.as_bytes()).any(|member| tag == Some(member)))
+}
+
+/// The opaque tags of a list. In an entity tag a backslash is a byte like others (RFC 9110 section 8.8.3): it is no quoted string.
+struct EntityTags<'a>(&'a [u8]);
+
+impl<'a> Iterator for EntityTags<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let start = self.0.iter().position(|b| !matches!(b, b' ' | b'\t' | b','))?;
+        let rest = self.0.get(start..)?;
+        let rest = rest.strip_prefix(b"W/").unwrap_or(rest);
+        let quoted = rest.strip_prefix(b"\"").and_then(|text| text.iter().position(|b| *b == b'"'));
+        // Behind the closing quote; what has none ends at the comma.
+        let closed = quoted.map_or(0, |len| len.saturating_add(2));
+        let behind = rest.get(closed..)?;
+        let comma = behind.iter().position(|b| *b == b',').unwrap_or(behind.len());
+        let (member, rest) = rest.split_at_checked(closed.saturating_add(comma))?;
+        self.0 = rest;
+        Some(fields::trim(member))
+    }
 }
 
 /// RFC 9110 section 8.8.3.2.
@@ -101,6 +128,12 @@ mod tests {
             (vec![("if-none-match", "\"b\", \"a\"")], true),
             (vec![("if-none-match", "\"b\""), ("if-none-match", "\"a\"")], true),
             (vec![("if-none-match", "*")], true),
+            (vec![("if-none-match", "abc, W/\"a\" ,")], true),
+            (vec![("if-none-match", "\"p\\\", \"a\"")], true),
+            (vec![("if-none-match", "\"p\\\",\",*,\"")], false),
+            (vec![("if-none-match", "\"b\", *")], false),
+            (vec![("if-none-match", "\"a\" x")], false),
+            (vec![("if-none-match", "\"a")], false),
             (vec![("if-none-match", "\"b\"")], false),
             (vec![("if-none-match", "\"b\""), ("if-modified-since", LATE)], false),
             (vec![("if-modified-since", EARLY)], true),

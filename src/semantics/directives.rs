@@ -95,11 +95,24 @@ impl Directives {
 
     /// Of the `Cache-Control` field; `Pragma: no-cache` is not defined for responses (section 5.4).
     pub(crate) fn of_response(headers: &HeaderMap) -> Self {
+        Self::of_field(headers, &header::CACHE_CONTROL)
+    }
+
+    /// Of another field with the same syntax.
+    pub(crate) fn of_field(headers: &HeaderMap, name: &HeaderName) -> Self {
         let mut found = Self::default();
-        for directive in directives(headers) {
+        for directive in directives(headers, name) {
             found.add(&directive);
         }
         found
+    }
+
+    /// Forbids storing if the other one does.
+    pub(crate) fn forbid_what(&mut self, other: &Self) {
+        self.no_store |= other.no_store;
+        if other.private != Scope::Absent {
+            self.private = Scope::Whole;
+        }
     }
 
     pub(crate) fn add(&mut self, directive: &Directive<'_>) {
@@ -155,7 +168,7 @@ impl RequestDirectives {
     /// Of `Cache-Control`, or of `Pragma` where that is absent (section 5.4).
     pub(crate) fn of_request(headers: &HeaderMap) -> Self {
         let mut found = Self::default();
-        for directive in directives(headers) {
+        for directive in directives(headers, &header::CACHE_CONTROL) {
             match_name!(directive.name, {
                 "max-age" => shortest(&mut found.max_age, directive.seconds()),
                 "min-fresh" => {
@@ -243,8 +256,11 @@ impl<'a> Directive<'a> {
     }
 }
 
-fn directives(headers: &HeaderMap) -> impl Iterator<Item = Directive<'_>> {
-    fields::list(headers, &header::CACHE_CONTROL).map(Directive::parse)
+fn directives<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = Directive<'a>> + use<'a> {
+    fields::list(headers, name).map(Directive::parse)
 }
 
 fn shortest(known: &mut Option<Duration>, new: Duration) {

@@ -27,13 +27,20 @@ pub(crate) fn list<'a>(
 /// The members of one line. A quote that never closes is an ordinary byte, so that it cannot hide what
 /// stands behind it.
 pub(crate) fn members(line: &[u8]) -> Members<'_> {
-    Members { rest: Some(line), quotes: true }
+    Members { rest: Some(line), quotes: true, empty: false }
+}
+
+/// The same, with the empty members: where nobody knows whether the field is a list, they may mean something.
+pub(crate) fn all_members(line: &[u8]) -> Members<'_> {
+    Members { empty: true, ..members(line) }
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Members<'a> {
     rest: Option<&'a [u8]>,
     quotes: bool,
+    /// True if empty members are yielded.
+    empty: bool,
 }
 
 impl<'a> Iterator for Members<'a> {
@@ -45,7 +52,7 @@ impl<'a> Iterator for Members<'a> {
             let end = self.end_of_member(rest);
             self.rest = rest.get(end.saturating_add(1)..);
             let member = trim(rest.get(..end).unwrap_or_default());
-            if !member.is_empty() {
+            if self.empty || !member.is_empty() {
                 return Some(member);
             }
         }
@@ -119,7 +126,7 @@ pub(crate) fn delta_seconds(value: &[u8]) -> Option<Duration> {
 /// `HTTP-date` in each of its three forms (RFC 9110 section 5.6.7), in any case, as RFC 9111 section 4.2 asks of a
 /// cache. The name of the day tells nothing that the date does not: a wrong one is no reason to refuse it.
 pub(crate) fn http_date(value: &HeaderValue) -> Option<SystemTime> {
-    let text = value.to_str().ok()?;
+    let text = value.to_str().ok()?.trim_matches([' ', '\t']);
     httpdate::parse_http_date(text).ok().or_else(|| {
         let text = capitalised(text);
         let (day, rest) = text.split_at(text.find(|c: char| !c.is_ascii_alphabetic())?);

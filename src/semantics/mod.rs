@@ -18,4 +18,5 @@ pub(crate) mod reuse;
 pub(crate) mod selecting;
 pub(crate) mod storing;
 pub(crate) mod targeted;
+pub(crate) mod trailers;
 pub(crate) mod validation;

@@ -1,6 +1,6 @@
 //! Which stored response a request selects (RFC 9111 section 4.1): `Vary`, and values made comparable.
 use super::fields;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// More nominated fields than this count as `*`.
 const MAX_NOMINATED: usize = 16;
@@ -43,27 +43,33 @@ pub(crate) fn normalised(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u
     if *name == header::ACCEPT_ENCODING {
         return Some(accept_encoding(request));
     }
-    let fold = *name == header::ACCEPT_LANGUAGE || *name == header::ACCEPT_CHARSET;
-    let mut value = Vec::new();
-    for line in lines {
-        append(&mut value, line.as_bytes(), fold);
+    if SINGLE.contains(name) {
+        let lines: Vec<_> = lines.map(HeaderValue::as_bytes).collect();
+        // No value has a line feed.
+        return Some(lines.join(&b'\n'));
+    }
+    let members: Vec<_> = lines.flat_map(|line| fields::all_members(line.as_bytes())).collect();
+    let mut value = members.join(&b',');
+    if *name == header::ACCEPT_LANGUAGE || *name == header::ACCEPT_CHARSET {
+        value.make_ascii_lowercase();
     }
     Some(value)
 }
 
-/// Joins lines with commas and drops white space beside commas. Anything else may mean something.
-fn append(value: &mut Vec<u8>, line: &[u8], fold: bool) {
-    for member in fields::members(line) {
-        if !value.is_empty() {
-            value.push(b',');
-        }
-        let from = value.len();
-        value.extend_from_slice(member);
-        if fold && let Some(added) = value.get_mut(from..) {
-            added.make_ascii_lowercase();
-        }
-    }
-}
+/// Fields whose values are no lists: each byte of them may mean something. Of a field that nobody knows it is taken for granted that white space beside
+/// commas, and lines instead of commas, mean nothing.
+const SINGLE: [HeaderName; 10] = [
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::FROM,
+    header::HOST,
+    header::MAX_FORWARDS,
+    header::ORIGIN,
+    header::PROXY_AUTHORIZATION,
+    header::RANGE,
+    header::REFERER,
+    header::USER_AGENT,
+];
 
 /// What origins look at: whether `br` or `gzip` is accepted. Other codings keep their names, in order.
 fn accept_encoding(request: &HeaderMap) -> Vec<u8> {
@@ -212,6 +218,13 @@ mod tests {
             ("x", vec!["1,2"], vec!["2,1"]),
             ("x", vec!["a"], vec!["A"]),
             ("x", vec![""], vec![]),
+            ("x", vec!["a,"], vec!["a"]),
+            ("x", vec![",a"], vec!["a,"]),
+            ("x", vec!["a", ""], vec!["a"]),
+            ("cookie", vec!["n=a,b"], vec!["n=a, b"]),
+            ("cookie", vec!["n=a", "n=b"], vec!["n=a,n=b"]),
+            ("user-agent", vec!["x (a,b)"], vec!["x (a, b)"]),
+            ("authorization", vec!["Digest a=b,c=d"], vec!["Digest a=b, c=d"]),
             ("x", vec!["1 2"], vec!["12"]),
             ("accept-encoding", vec!["gzip"], vec!["gzip;q=0"]),
             ("accept-encoding", vec!["gzip"], vec!["br"]),

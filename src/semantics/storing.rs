@@ -270,7 +270,7 @@ fn lists_end_to_end_field(headers: &HeaderMap) -> bool {
 }
 
 /// Section 3.1 and RFC 9110 section 7.6.1.
-pub(crate) const HOP_BY_HOP: [HeaderName; 10] = [
+pub(crate) const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -278,7 +278,6 @@ pub(crate) const HOP_BY_HOP: [HeaderName; 10] = [
     HeaderName::from_static("proxy-authentication-info"),
     header::PROXY_AUTHORIZATION,
     header::TE,
-    header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];

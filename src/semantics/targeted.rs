@@ -16,16 +16,21 @@ pub(crate) struct Selected {
 }
 
 /// Section 2.2: the first field of the target list with a valid value that is not empty, else
-/// `Cache-Control`.
+/// `Cache-Control`. What was meant by a field that is not valid nobody knows, but if it seems to forbid something, that is forbidden.
 pub(crate) fn select(headers: &HeaderMap, targets: &[HeaderName]) -> Selected {
-    for target in targets {
-        if let Some(directives) =
-            headers.contains_key(target).then(|| parse(headers, target)).flatten()
-        {
-            return Selected { directives, targeted: true };
+    let mut forbidding = Vec::new();
+    let mut selected = None;
+    for target in targets.iter().filter(|target| headers.contains_key(*target)) {
+        selected = parse(headers, target);
+        if selected.is_some() {
+            break;
         }
+        forbidding.push(Directives::of_field(headers, target));
     }
-    Selected { directives: Directives::of_response(headers), targeted: false }
+    let targeted = selected.is_some();
+    let mut directives = selected.unwrap_or_else(|| Directives::of_response(headers));
+    forbidding.iter().for_each(|invalid| directives.forbid_what(invalid));
+    Selected { directives, targeted }
 }
 
 /// Section 2.1: a structured dictionary. `None` if it is invalid or empty.

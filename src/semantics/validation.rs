@@ -13,6 +13,11 @@ pub(crate) const CLIENT_CONDITIONS: [HeaderName; 6] = [
     header::RANGE,
 ];
 
+/// Does a request have one of these?
+pub(crate) fn asks(request: &HeaderMap) -> bool {
+    CLIENT_CONDITIONS.iter().any(|name| request.contains_key(name))
+}
+
 /// Section 4.3.1: asks the origin whether the stored response is still good.
 pub(crate) fn add_validators(request: &mut HeaderMap, stored: &HeaderMap) {
     for (validator, condition) in

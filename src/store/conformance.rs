@@ -13,7 +13,10 @@ use crate::{
     CacheKey, Content, StoredHead, StoredResponse,
     clock::Moment,
     semantics::directives::Directives,
-    stored::{Kind, Membership, Parts, ResponseHead, VariantIndex, rope},
+    stored::{
+        Kind, Membership, Parts, ResponseHead, VariantIndex,
+        rope::{self, Rope, Window, Writer},
+    },
 };
 use bytes::Bytes;
 use futures_util::future::{join, poll_immediate};
@@ -21,6 +24,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use std::{
     pin::pin,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -105,7 +109,7 @@ async fn trailers_are_kept(store: &impl Store) {
 
 async fn arriving_content_becomes_visible_when_it_is_complete(store: &impl Store) {
     put(store, "a", 1, bytes(10, 1)).await;
-    let (writer, rope) = rope::channel(1 << 20, None);
+    let (writer, rope) = rope();
     let arriving = arriving(&rope, 2);
     let key = key("a");
     let mut putting = pin!(store.put(&key, arriving));
@@ -121,12 +125,16 @@ async fn arriving_content_becomes_visible_when_it_is_complete(store: &impl Store
     expect(store, "a", 2, &whole).await;
 }
 
+fn rope() -> (Writer, Rope) {
+    rope::channel(Window { each: 1 << 20, all: usize::MAX, kept: Arc::default() }, None)
+}
+
 async fn content_that_breaks_off_leaves_what_was_there(store: &impl Store) {
     for before in [false, true] {
         if before {
             put(store, "a", 1, bytes(10, 1)).await;
         }
-        let (writer, rope) = rope::channel(1 << 20, None);
+        let (writer, rope) = rope();
         let arriving = arriving(&rope, 2);
         writer.push(bytes(500, 2));
         drop(writer);
@@ -141,7 +149,7 @@ async fn content_that_breaks_off_leaves_what_was_there(store: &impl Store) {
 
 async fn a_put_that_is_dropped_leaves_what_was_there(store: &impl Store) {
     put(store, "a", 1, bytes(10, 1)).await;
-    let (writer, rope) = rope::channel(1 << 20, None);
+    let (writer, rope) = rope();
     let arriving = arriving(&rope, 2);
     writer.push(bytes(500, 2));
     {

@@ -300,6 +300,21 @@ impl Body for ContentBody {
     }
 
     fn size_hint(&self) -> SizeHint {
+        let size = self.size();
+        match size.exact() {
+            // A server that knows the size of HTTP/1.1 content leaves no room for trailers (RFC 9112 section 6.3).
+            Some(exact) if self.trailers.is_some() => {
+                let mut open = SizeHint::new();
+                open.set_lower(exact);
+                open
+            }
+            _ => size,
+        }
+    }
+}
+
+impl ContentBody {
+    fn size(&self) -> SizeHint {
         match &self.reading {
             Reading::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Reading::Arriving(reader) => reader.size_hint(),

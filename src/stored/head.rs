@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -179,21 +179,28 @@ impl StoredHead {
 const HEAD_OVERHEAD: usize = 640;
 const FIELD_OVERHEAD: usize = 104;
 
-/// The same fields with all values in one buffer: what was received keeps larger buffers alive.
+/// The same fields with all values in one buffer: what was received keeps larger buffers alive. Fields that a response gets on its way out have a place
+/// already, with an empty value, so that a copy of the map need not grow.
 pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {
     let total = headers.values().map(HeaderValue::len).sum();
     let mut buffer = Vec::with_capacity(total);
     headers.values().for_each(|value| buffer.extend_from_slice(value.as_bytes()));
     let mut buffer = Bytes::from(buffer);
-    let mut compacted = HeaderMap::with_capacity(headers.len().saturating_add(EXTRA_FIELDS));
+    let mut compacted = HeaderMap::with_capacity(headers.len().saturating_add(PLACES.len()));
     for (name, value) in headers {
+        // The place for Age takes one value.
+        if *name == header::AGE && compacted.contains_key(name) {
+            continue;
+        }
         let bytes = buffer.split_to(value.len());
         let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
         copy.set_sensitive(value.is_sensitive());
         compacted.append(name.clone(), copy);
     }
+    for name in PLACES {
+        compacted.entry(name).or_insert(HeaderValue::from_static(""));
+    }
     compacted
 }
 
-/// Room for what a response gets on its way out: `Age` and `Cache-Status`.
-const EXTRA_FIELDS: usize = 2;
+const PLACES: [HeaderName; 2] = [header::AGE, HeaderName::from_static("cache-status")];

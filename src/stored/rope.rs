@@ -14,7 +14,10 @@
 //!
 //! A writer that is dropped before [`Writer::finish`] truncates the rope: no reader can take it for complete.
 use super::Content;
-use crate::error::Cut;
+use crate::{
+    error::Cut,
+    sync::{Mutex, MutexGuard},
+};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::SizeHint;
@@ -22,7 +25,10 @@ use slab::Slab;
 use std::{
     collections::VecDeque,
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Poll, Waker},
 };
 
@@ -33,9 +39,37 @@ pub(crate) struct Rope(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    window: usize,
+    window: Window,
     /// The length that the head declared.
     declared: Option<u64>,
+}
+
+/// How many bytes may be kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    /// By one rope.
+    pub(crate) each: usize,
+    /// By all ropes with this count. Above that each keeps only what it must to go on.
+    pub(crate) all: usize,
+    /// What they keep now.
+    pub(crate) kept: Arc<AtomicUsize>,
+}
+
+impl Window {
+    /// What a rope may keep while all together keep too much.
+    const SCARCE: usize = 64 * 1024;
+
+    fn now(&self) -> usize {
+        let is_scarce = self.kept.load(Ordering::Relaxed) > self.all;
+        if is_scarce { self.each.min(Self::SCARCE) } else { self.each }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let kept = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).kept;
+        self.window.kept.fetch_sub(kept, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -126,8 +160,8 @@ pub(crate) struct Reader {
     wanted: Range<u64>,
 }
 
-/// A rope that keeps about `window` bytes, for content of the `declared` length.
-pub(crate) fn channel(window: usize, declared: Option<u64>) -> (Writer, Rope) {
+/// A rope for content of the `declared` length.
+pub(crate) fn channel(window: Window, declared: Option<u64>) -> (Writer, Rope) {
     let rope = Rope(Arc::new(Shared { state: Mutex::default(), window, declared }));
     (Writer(rope.clone()), rope)
 }
@@ -197,6 +231,7 @@ impl Writer {
         }
         let mut state = self.0.lock();
         state.kept = state.kept.saturating_add(chunk.len());
+        self.0.0.window.kept.fetch_add(chunk.len(), Ordering::Relaxed);
         state.chunks.push_back(chunk);
         wake_readers(state);
     }
@@ -210,7 +245,7 @@ impl Writer {
     /// May more be pushed? If not now, `waker` is woken when the answer may have changed.
     pub(crate) fn room(&self, waker: &Waker) -> Room {
         let mut state = self.0.lock();
-        let room = state.room(self.0.0.window);
+        let room = state.room(&self.0.0.window);
         if room != Room::Free && room != Room::Closed {
             state.writer = Some(waker.clone());
         }
@@ -286,13 +321,13 @@ impl State {
         }
     }
 
-    fn room(&mut self, window: usize) -> Room {
+    fn room(&mut self, window: &Window) -> Room {
         loop {
             let Some(slowest) = self.attached().map(|place| place.next).min() else {
                 return Room::Closed;
             };
             self.free(slowest, window);
-            if self.kept <= window {
+            if self.kept <= window.now() {
                 return Room::Free;
             }
             let (first, last) = (self.first, self.last());
@@ -316,10 +351,11 @@ impl State {
     }
 
     /// Frees what all attached readers have, as far as the window is exceeded.
-    fn free(&mut self, slowest: u64, window: usize) {
-        while self.kept > window && self.first < slowest {
+    fn free(&mut self, slowest: u64, window: &Window) {
+        while self.kept > window.now() && self.first < slowest {
             let Some(chunk) = self.chunks.pop_front() else { return };
             self.kept = self.kept.saturating_sub(chunk.len());
+            window.kept.fetch_sub(chunk.len(), Ordering::Relaxed);
             self.first = self.first.saturating_add(1);
             self.start = self.start.saturating_add(chunk.len() as u64);
         }
@@ -382,7 +418,7 @@ impl Reader {
             if place.next == last {
                 place.hold = Hold::Attached;
             }
-            // Only who frees a chunk, or has caught up, can change whether there is room.
+            // Only who frees a chunk, or has caught up and may be held up now, can change whether there is room.
             let may_change_room = place.next == first.saturating_add(1) || place.next == last;
             let chunk = chunk.clone();
             let writer = if may_change_room { writer.take() } else { None };
@@ -405,12 +441,6 @@ impl Reader {
             _ => {}
         }
         place.waker = Some(waker.clone());
-        // One that has caught up may make the difference between a full window that holds up nobody and one that does.
-        let writer = writer.take();
-        drop(state);
-        if let Some(writer) = writer {
-            writer.wake();
-        }
         Poll::Pending
     }
 
@@ -439,3 +469,6 @@ impl Drop for Reader {
         writer.into_iter().chain(abandoned).for_each(Waker::wake);
     }
 }
+
+#[cfg(all(test, tower_cdn_loom))]
+mod interleavings;

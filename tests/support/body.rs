@@ -144,9 +144,11 @@ impl Feed {
         self.send(Piece::Data(data.into()));
     }
 
-    pub(crate) fn trailers(&self, name: &'static str, value: &'static str) {
+    pub(crate) fn trailers(&self, fields: &[(&'static str, &'static str)]) {
         let mut trailers = HeaderMap::new();
-        trailers.insert(name, http::HeaderValue::from_static(value));
+        for (name, value) in fields {
+            trailers.append(*name, http::HeaderValue::from_static(value));
+        }
         self.send(Piece::Trailers(trailers));
     }
 

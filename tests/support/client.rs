@@ -143,6 +143,12 @@ impl Reply {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let (head, body) = response.into_parts();
+        for name in ["age", "cache-status"] {
+            assert!(
+                head.headers.get(name).is_none_or(|value| !value.is_empty()),
+                "{name} is empty"
+            );
+        }
         Self {
             status: head.status.as_u16(),
             headers: head.headers,
