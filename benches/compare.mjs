@@ -74,7 +74,6 @@ events { worker_connections 4096; }
 http {
   access_log off;
   sendfile on;
-  tcp_nopush on;
   keepalive_requests 1000000000;
   open_file_cache max=100000;
   client_body_temp_path ${folder}/nginx/body;
@@ -95,7 +94,7 @@ http {
   },
   varnish: port => [
     'varnishd', '-F', '-j', 'none', '-n', join(folder, 'varnish'), '-a', `127.0.0.1:${port}`, '-s', 'malloc,1g',
-    '-p', 'thread_pools=1', '-f',
+    '-p', 'thread_pools=1', '-p', 'nuke_limit=1000000', '-f',
     file('varnish.vcl', `vcl 4.1;\nbackend default { .host = "127.0.0.1"; .port = "${origin}"; }\n`),
   ],
 }

@@ -2,10 +2,15 @@
 mod support;
 
 use divan::{Bencher, counter::ItemsCount};
+use std::env;
 use support::{CASES, Case, runtime};
 
 fn main() {
-    divan::main();
+    if env::args().any(|argument| argument == "--bench") {
+        divan::main();
+    } else {
+        println!("to be run by `cargo bench`");
+    }
 }
 
 /// An iteration is one run of the case; the items are its requests, or frames.

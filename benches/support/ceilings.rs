@@ -1,4 +1,5 @@
 //! `benches/ceilings.txt`: how much each case may cost. One line for each: name, instructions, allocations; `-` for what is not bounded.
+use super::cases::CASES;
 use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
 /// What a bench counts.
@@ -58,6 +59,7 @@ impl Ceilings {
             both[self.column as usize] = Some(self.column.round_up(count * MARGIN));
         }
         let mut text = HEAD.to_owned();
+        self.of.retain(|name, _| CASES.iter().any(|case| case.name == name));
         for (name, [instructions, allocations]) in &self.of {
             let show = |column: Column, number: &Option<f64>| {
                 number.map_or_else(|| "-".to_owned(), |number| column.show(number))

@@ -53,15 +53,14 @@ impl Engine {
                 Begin::Forward(request, CacheStatus::forwarded(Forward::Method))
             };
         }
-        let survey = Survey::of(request.headers());
-        if let Some(detail) = self.stays_out(&request, &survey) {
-            self.mark(request.version(), request.headers_mut());
-            return Begin::Forward(
-                request,
-                CacheStatus::forwarded(Forward::Bypass).detail_of(detail),
-            );
-        }
         let (mut head, body) = request.into_parts();
+        let survey = Survey::of(&head.headers);
+        if let Some(detail) = self.stays_out(&head, &body, &survey) {
+            let status = CacheStatus::forwarded(Forward::Bypass).detail_of(detail);
+            self.mark(head.version, &mut head.headers);
+            return Begin::Forward(Request::from_parts(head, body), status);
+        }
+        let (has_directives, has_conditions) = (survey.directives, survey.conditions);
         let keyed = match self.keys.surveyed_key(&head, &survey) {
             Ok(keyed) => keyed,
             Err(NoKey::Malformed) => {
@@ -78,8 +77,9 @@ impl Engine {
             }
         };
         self.keys.prepare(&mut head, keyed.query);
-        let directives = self.directives(&head.headers, &survey);
-        match self.hit(&mut head, &keyed.key, &directives, &survey) {
+        let directives =
+            if has_directives { self.directives(&head.headers) } else { Default::default() };
+        match self.hit(&mut head, &keyed.key, &directives, has_conditions) {
             Ok(response) => Begin::Answer(response),
             // The body is empty, but only the client's side can make one of its kind.
             Err(look) => {
@@ -104,7 +104,7 @@ impl Engine {
         head: &mut Parts,
         primary: &CacheKey,
         directives: &RequestDirectives,
-        survey: &Survey,
+        asks: bool,
     ) -> Result<Response<CacheBody<B>>, Option<Box<LookUp>>> {
         let look = self.peek(primary, head).ok_or(None)?;
         let Some(found) = &look.found else { return Err(Some(Box::new(look))) };
@@ -119,7 +119,7 @@ impl Engine {
             head: &found.head,
             supply: Supply::Stored(found.content.clone()),
             age: Some(freshness.current_age),
-            asks: survey.conditions,
+            asks,
         };
         let mut response = deliver(head, delivery);
         // The request's map is used again for the response's: hosts that put something into it have paid for its allocations.
@@ -129,28 +129,24 @@ impl Engine {
     }
 
     /// Why a GET or HEAD takes no part, if it does not.
-    fn stays_out<Q: Body>(&self, request: &Request<Q>, survey: &Survey) -> Option<Detail> {
-        if request.extensions().get::<Bypass>().is_some() {
+    fn stays_out<Q: Body>(&self, head: &Parts, body: &Q, survey: &Survey<'_>) -> Option<Detail> {
+        if head.extensions.get::<Bypass>().is_some() {
             return Some(Detail::Asked);
         }
         if survey.bytes > self.policy.limits.max_head {
             return Some(Detail::TooLong);
         }
-        let headers = request.headers();
         let has_content = survey.announces_content
-            || !request.body().is_end_stream() && request.body().size_hint().exact() != Some(0);
+            || !body.is_end_stream() && body.size_hint().exact() != Some(0);
         let stays_out = has_content
             || survey.is_grpc
             || survey.connection
-                && (survey.upgrade && is_upgrade(headers) || hides_fields(headers));
+                && (survey.upgrade && is_upgrade(&head.headers) || hides_fields(&head.headers));
         stays_out.then_some(Detail::NotCacheable)
     }
 
     /// RFC 9111 section 5.2.1: `only-if-cached` always, the rest where the policy says so.
-    fn directives(&self, headers: &HeaderMap, survey: &Survey) -> RequestDirectives {
-        if !survey.directives {
-            return RequestDirectives::default();
-        }
+    fn directives(&self, headers: &HeaderMap) -> RequestDirectives {
         let asked = RequestDirectives::of_request(headers);
         if self.policy.honor_request_directives {
             asked

@@ -6,7 +6,7 @@ use crate::{
         conditional,
         range::{self, Wanted},
     },
-    stored::{Content, ContentBody, ResponseHead},
+    stored::{Content, ContentBody, ResponseHead, place},
 };
 use bytes::Bytes;
 use http::{
@@ -207,9 +207,11 @@ fn multipart<B>(
 
 /// The place that a stored head has for `Age` is used; `insert` would make room for another one first.
 fn put(headers: &mut HeaderMap, age: HeaderValue) {
-    match headers.get_mut(header::AGE) {
+    /// A constant would be made and dropped each time.
+    static AGE: HeaderName = header::AGE;
+    match place(headers, &AGE) {
         Some(place) => *place = age,
-        None => drop(headers.insert(header::AGE, age)),
+        None => drop(headers.insert(&AGE, age)),
     }
 }
 

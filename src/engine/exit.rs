@@ -1,9 +1,9 @@
 //! The one way out: what the cache says of a response, counted, told and logged.
 use super::Engine;
-use crate::{CacheBody, CacheStatus, semantics::forwarding};
+use crate::{CacheBody, CacheStatus, semantics::forwarding, stored::place};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header::VIA};
 
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 impl Engine {
     /// Adds `Cache-Status` (RFC 9211), the typed extension, and `Via` where the policy wants it.
@@ -32,10 +32,10 @@ impl Engine {
 
 /// Caches that are nearer to the origin stand in front (RFC 9211 section 2). A stored head has an empty place for it.
 fn put(headers: &mut HeaderMap, value: Option<HeaderValue>) {
-    match (headers.get_mut(&CACHE_STATUS), value) {
+    match (place(headers, &CACHE_STATUS), value) {
         (Some(place), Some(value)) if place.is_empty() => *place = value,
         (Some(place), None) if place.is_empty() => drop(headers.remove(&CACHE_STATUS)),
-        (_, Some(value)) => drop(headers.append(CACHE_STATUS, value)),
+        (_, Some(value)) => drop(headers.append(&CACHE_STATUS, value)),
         (_, None) => {}
     }
 }

@@ -102,7 +102,8 @@ pub(crate) async fn run<O, Q>(
     let spare = plan.has_conditions().then(|| origin.clone());
     let request = Request::from_parts(plan.prepare(&head), body);
     let Some((course, sent)) = course.exchange(origin, request).await else { return };
-    let Some(course) = course.settle(&head, plan, sent).await else { return };
+    // Boxed, since what comes of an answer is several kilobytes, and a task is moved about before it runs.
+    let Some(course) = Box::pin(course.settle(&head, plan, sent)).await else { return };
 
     // The answer fits no condition that was sent. The client's body is spent; another one has to be made.
     course.engine.delete_at(&course.look.key).await;
@@ -111,7 +112,7 @@ pub(crate) async fn run<O, Q>(
     let course = course.without_stored();
     let request = Request::from_parts(Plan::Whole.prepare(&head), body);
     let Some((course, sent)) = course.exchange(origin, request).await else { return };
-    if let Some(course) = course.settle(&head, Plan::Whole, sent).await {
+    if let Some(course) = Box::pin(course.settle(&head, Plan::Whole, sent)).await {
         course.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction);
     }
 }

@@ -16,12 +16,12 @@ pub(super) fn age_value(age: Duration) -> HeaderValue {
     young.cloned().unwrap_or_else(|| seconds.into())
 }
 
-/// Values of `Cache-Status` for plain hits, which differ only in the seconds of life that are left: those that were made last.
+/// Values of `Cache-Status`: those that were made last. Most responses at one time have one of few.
 #[derive(Debug)]
 pub(super) struct CacheStatuses(Box<[Mutex<Made>]>);
 
-/// For so many seconds of life, that value.
-type Made = Option<(i64, HeaderValue)>;
+/// The value for that status.
+type Made = Option<(CacheStatus, HeaderValue)>;
 
 impl Default for CacheStatuses {
     fn default() -> Self {
@@ -32,23 +32,26 @@ impl Default for CacheStatuses {
 impl CacheStatuses {
     /// The value for a cache of this name, which is always the same.
     pub(super) fn value(&self, name: &str, status: CacheStatus) -> Option<HeaderValue> {
-        let ttl = status.ttl.filter(|ttl| status == CacheStatus::hit(*ttl));
-        let slot = ttl.and_then(|ttl| {
-            let [at, ..] = ttl.to_le_bytes();
-            Some((ttl, self.0.get(usize::from(at))?))
-        });
-        let Some((ttl, slot)) = slot else { return status.to_value(name) };
         // Nobody waits for another thread: a value is made in no time.
-        let Ok(mut made) = slot.try_lock() else { return status.to_value(name) };
+        let slot = self.0.get(slot(&status)).and_then(|slot| slot.try_lock().ok());
+        let Some(mut made) = slot else { return status.to_value(name) };
         match &*made {
-            Some((of, value)) if *of == ttl => Some(value.clone()),
+            Some((of, value)) if *of == status => Some(value.clone()),
             _ => {
                 let value = status.to_value(name)?;
-                *made = Some((ttl, value.clone()));
+                *made = Some((status, value.clone()));
                 Some(value)
             }
         }
     }
+}
+
+/// Hits differ by the seconds of life that are left, others mostly by what else is known of them.
+fn slot(status: &CacheStatus) -> usize {
+    let [seconds, ..] = status.ttl.unwrap_or_default().to_le_bytes();
+    let forward = status.forward.map_or(0, |forward| (forward as u8).wrapping_add(1) << 4);
+    let rest = u8::from(status.stored) << 1 | u8::from(status.collapsed) << 2;
+    usize::from(seconds ^ forward ^ rest)
 }
 
 #[cfg(test)]

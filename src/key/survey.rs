@@ -1,16 +1,18 @@
 //! What the fields of a request are about, found in one pass: a question about a field that is not there costs as much as one about a field that is.
 use super::influential;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 /// Which fields a request has, as far as its way through the cache depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Survey {
+pub(crate) struct Survey<'a> {
     /// Of all names and values.
     pub(crate) bytes: usize,
-    /// The lines of `Host`.
+    /// The first line of `Host`, and how many there are.
+    pub(crate) host: Option<&'a HeaderValue>,
     pub(crate) hosts: usize,
     /// `Content-Length` other than 0, or `Transfer-Encoding`.
     pub(crate) announces_content: bool,
+    /// `Connection` that says more than `keep-alive` or `close`.
     pub(crate) connection: bool,
     pub(crate) upgrade: bool,
     pub(crate) is_grpc: bool,
@@ -23,8 +25,8 @@ pub(crate) struct Survey {
     pub(crate) influential: bool,
 }
 
-impl Survey {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+impl<'a> Survey<'a> {
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let mut found = Self::default();
         for (name, value) in headers {
             let name = name.as_str();
@@ -33,7 +35,11 @@ impl Survey {
             match name.as_bytes().first() {
                 Some(b'c') => match name {
                     "cache-control" => found.directives = true,
-                    "connection" => found.connection = true,
+                    "connection" => {
+                        let is_plain = value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+                            || value.as_bytes().eq_ignore_ascii_case(b"close");
+                        found.connection |= !is_plain;
+                    }
                     "content-length" => found.announces_content |= value != "0",
                     "content-type" => {
                         found.is_grpc |= value.as_bytes().starts_with(b"application/grpc");
@@ -54,7 +60,10 @@ impl Survey {
                 Some(b't') => found.announces_content |= name == "transfer-encoding",
                 Some(b'u') => found.upgrade |= name == "upgrade",
                 Some(b'h') => match name {
-                    "host" => found.hosts = found.hosts.saturating_add(1),
+                    "host" => {
+                        found.host.get_or_insert(value);
+                        found.hosts = found.hosts.saturating_add(1);
+                    }
                     _ => found.influential |= influential::is_one(name),
                 },
                 Some(b'b' | b'f' | b'x') => found.influential |= influential::is_one(name),
@@ -71,9 +80,10 @@ mod tests {
     use crate::semantics::validation::CLIENT_CONDITIONS;
     use http::HeaderName;
 
-    fn of(name: &str, value: &str) -> Survey {
+    fn of(name: &str, value: &str) -> Survey<'static> {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        Survey { bytes: 0, ..Survey::of(&[(name, value.parse().unwrap())].into_iter().collect()) }
+        let headers: HeaderMap = [(name, value.parse().unwrap())].into_iter().collect();
+        Survey { bytes: 0, host: None, ..Survey::of(&headers) }
     }
 
     #[test]
@@ -95,11 +105,18 @@ mod tests {
             assert_eq!(of(name, "a"), Survey { influential: true, ..none }, "{name}");
         }
         assert_eq!(of("Host", "a"), Survey { hosts: 1, ..none });
-        for (name, value) in [("content-length", "0"), ("accept", "a"), ("x", "a")] {
+        for (name, value) in [
+            ("content-length", "0"),
+            ("connection", "Keep-Alive"),
+            ("connection", "close"),
+            ("accept", "a"),
+            ("x", "a"),
+        ] {
             assert_eq!(of(name, value), none, "{name}");
         }
         let headers: HeaderMap =
             [(http::header::HOST, "abc".parse().unwrap())].into_iter().collect();
-        assert_eq!(Survey::of(&headers).bytes, 7);
+        let survey = Survey::of(&headers);
+        assert_eq!((survey.bytes, survey.host), (7, headers.get("host")));
     }
 }

@@ -10,7 +10,7 @@ impl KeyPolicy {
     }
 
     /// The same for a request whose fields were looked at already.
-    pub(crate) fn surveyed_key(&self, head: &Parts, survey: &Survey) -> Result<Keyed, NoKey> {
+    pub(crate) fn surveyed_key(&self, head: &Parts, survey: &Survey<'_>) -> Result<Keyed, NoKey> {
         let path = head.uri.path();
         if !path.starts_with('/') {
             return Err(NoKey::Malformed);
@@ -20,7 +20,7 @@ impl KeyPolicy {
         if length > self.max_url {
             return Err(NoKey::TooLong);
         }
-        let host = self.host(head, survey.hosts)?;
+        let host = self.host(head, survey)?;
         let is_https = head.uri.scheme().map_or(self.https, |scheme| *scheme == Scheme::HTTPS);
         let mut parts = Key::default();
         self.push_target(&mut parts, is_https, host, path, query.as_str())?;
@@ -61,7 +61,8 @@ impl KeyPolicy {
     /// The absolute form of a request's target (RFC 9110 section 7.1).
     pub(crate) fn target_uri(&self, head: &Parts) -> Option<Uri> {
         let scheme = head.uri.scheme_str().unwrap_or(if self.https { "https" } else { "http" });
-        let host = self.host(head, Survey::of(&head.headers).hosts).ok()?;
+        let survey = Survey::of(&head.headers);
+        let host = self.host(head, &survey).ok()?;
         let path = head.uri.path_and_query().map_or("/", |p| p.as_str());
         Uri::builder().scheme(scheme).authority(host).path_and_query(path).build().ok()
     }
@@ -90,9 +91,9 @@ impl KeyPolicy {
         }
     }
 
-    /// The one host that a request names (RFC 9112 section 3.2), which has so many lines of `Host`.
-    fn host<'a>(&'a self, head: &'a Parts, lines: usize) -> Result<&'a str, NoKey> {
-        if lines > 1 {
+    /// The one host that a request names (RFC 9112 section 3.2).
+    fn host<'a>(&'a self, head: &'a Parts, survey: &Survey<'a>) -> Result<&'a str, NoKey> {
+        if survey.hosts > 1 {
             return Err(NoKey::Malformed);
         }
         if let Some(authority) = head.uri.authority() {
@@ -103,8 +104,8 @@ impl KeyPolicy {
                 Ok(authority.as_str())
             };
         }
-        let named = match head.headers.get(header::HOST) {
-            Some(value) => Some(value.to_str().map_err(|_| NoKey::Malformed)?),
+        let named = match survey.host {
+            Some(value) => Some(str::from_utf8(value.as_bytes()).map_err(|_| NoKey::Malformed)?),
             None => None,
         };
         named.filter(|host| !host.is_empty()).or(self.default_host.as_deref()).ok_or({

@@ -180,27 +180,38 @@ const HEAD_OVERHEAD: usize = 640;
 const FIELD_OVERHEAD: usize = 104;
 
 /// The same fields with all values in one buffer: what was received keeps larger buffers alive. Fields that a response gets on its way out have a place
-/// already, with an empty value, so that a copy of the map need not grow.
+/// already, in front and mostly with an empty value, so that a copy of the map need not grow.
 pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {
     let total = headers.values().map(HeaderValue::len).sum();
     let mut buffer = Vec::with_capacity(total);
     headers.values().for_each(|value| buffer.extend_from_slice(value.as_bytes()));
     let mut buffer = Bytes::from(buffer);
     let mut compacted = HeaderMap::with_capacity(headers.len().saturating_add(PLACES.len()));
+    for name in &PLACES {
+        compacted.insert(name, HeaderValue::from_static(""));
+    }
     for (name, value) in headers {
-        // The place for Age takes one value.
-        if *name == header::AGE && compacted.contains_key(name) {
-            continue;
-        }
         let bytes = buffer.split_to(value.len());
         let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
         copy.set_sensitive(value.is_sensitive());
-        compacted.append(name.clone(), copy);
-    }
-    for name in PLACES {
-        compacted.entry(name).or_insert(HeaderValue::from_static(""));
+        match place(&mut compacted, name) {
+            Some(place) if place.is_empty() => *place = copy,
+            // One value is enough.
+            Some(_) if *name == header::AGE => {}
+            Some(_) | None => drop(compacted.append(name, copy)),
+        }
     }
     compacted
 }
 
-const PLACES: [HeaderName; 2] = [header::AGE, HeaderName::from_static("cache-status")];
+/// The place that a stored head has for a field of [`PLACES`].
+pub(crate) fn place<'a>(
+    headers: &'a mut HeaderMap,
+    name: &HeaderName,
+) -> Option<&'a mut HeaderValue> {
+    let at = headers.keys().take(PLACES.len()).position(|key| key == name)?;
+    headers.iter_mut().nth(at).filter(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// Where they are found without a hash, wherever else they are then too.
+static PLACES: [HeaderName; 2] = [header::AGE, HeaderName::from_static("cache-status")];
