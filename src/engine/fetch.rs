@@ -17,6 +17,7 @@ use super::{
     flight::{Landed, Lead, Supply},
     landing::{Course, fields_for_one},
     look_up::{Found, LookUp},
+    within::within,
 };
 use crate::{
     CacheKey, ContentBody,
@@ -43,7 +44,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
 
 /// What is to be fetched.
 pub(crate) struct Fetch<Q> {
@@ -275,7 +276,7 @@ impl<B, E> Course<B, E> {
         let mut sending = Box::pin(sending);
         let early = stale_deadline.unwrap_or(fetch_timeout).min(fetch_timeout);
         for part in [early, fetch_timeout.saturating_sub(early)] {
-            if let Ok(sent) = timeout(part, &mut sending).await {
+            if let Ok(sent) = within(part, &mut sending).await {
                 return Waited::Answered(sent);
             }
             if let Some(stale) = self.stale_for_error(&self.engine.clock.read()) {

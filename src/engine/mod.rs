@@ -19,6 +19,7 @@ mod spare;
 mod stats;
 mod unshareable;
 mod values;
+mod within;
 pub(crate) mod write_through;
 
 pub(crate) use origin::Origin;

@@ -1,5 +1,5 @@
 //! From the origin's body to the rope, as fast as the readers allow.
-use super::flight::Lead;
+use super::{flight::Lead, within::within};
 use crate::{
     policy::Limits,
     semantics::{directives::Directives, trailers},
@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// Any way out but the last line truncates the rope. `directives` are those of the response.
 pub(crate) async fn pump<B>(
@@ -43,7 +43,7 @@ pub(crate) async fn pump<B>(
                 Some(Ok(frame)) => Incoming::Frame(frame),
             })
         });
-        let incoming = match timeout(limits.body_timeout, &mut frame).await {
+        let incoming = match within(limits.body_timeout, &mut frame).await {
             Ok(incoming) => incoming,
             Err(_) => {
                 // Those who come now fetch for themselves: this one may never end.

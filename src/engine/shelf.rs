@@ -1,5 +1,5 @@
 //! The store behind a guard: whatever it does (errors, hangs, panics), the cache takes for a miss.
-use super::Engine;
+use super::{Engine, within::within};
 use crate::{
     CacheKey, StoreError, StoredHead, StoredResponse,
     stored::{Content, Kind, ResponseHead, VariantIndex},
@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::{
     sync::{Mutex, MutexGuard},
-    time::{sleep, timeout},
+    time::sleep,
 };
 
 /// The lists of variants are read, changed and written back: one at a time for one URI.
@@ -133,7 +133,7 @@ impl Engine {
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Option<T> {
         let caught = AssertUnwindSafe(operation).catch_unwind();
-        match timeout(self.policy.limits.store_timeout, caught).await {
+        match within(self.policy.limits.store_timeout, caught).await {
             Ok(Ok(Ok(answer))) => return Some(answer),
             Ok(Ok(Err(error))) => self.fault(what, &error),
             Ok(Err(_panic)) => self.fault(what, "panicked"),

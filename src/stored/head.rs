@@ -194,7 +194,8 @@ pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {
         let bytes = buffer.split_to(value.len());
         let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
         copy.set_sensitive(value.is_sensitive());
-        match place(&mut compacted, name) {
+        let place = if PLACES.contains(name) { place(&mut compacted, name) } else { None };
+        match place {
             Some(place) if place.is_empty() => *place = copy,
             // One value is enough.
             Some(_) if *name == header::AGE => {}
@@ -215,3 +216,40 @@ pub(crate) fn place<'a>(
 
 /// Where they are found without a hash, wherever else they are then too.
 static PLACES: [HeaderName; 2] = [header::AGE, HeaderName::from_static("cache-status")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let field = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        fields.iter().map(field).collect()
+    }
+
+    #[test]
+    fn a_compact_head_has_what_was_received_and_places_in_front() {
+        let received = map(&[
+            ("etag", "\"a\""),
+            ("cache-status", "one"),
+            ("x-a", "1"),
+            ("age", "5"),
+            ("x-a", "2"),
+            ("cache-status", "two"),
+            ("age", "6"),
+        ]);
+        let mut compacted = compact(&received);
+        assert_eq!(place(&mut compacted, &header::AGE).unwrap(), "5", "one is enough");
+        assert_eq!(place(&mut compacted, &PLACES[1]).unwrap(), "one");
+        for name in ["etag", "x-a", "cache-status"] {
+            assert!(compacted.get_all(name).iter().eq(received.get_all(name)), "{name}");
+        }
+        assert_eq!(compact(&compacted), compacted);
+        let mut none = compact(&HeaderMap::new());
+        for name in &PLACES {
+            assert_eq!(place(&mut none, name).unwrap(), "");
+        }
+        assert_eq!(place(&mut none, &header::ETAG), None);
+    }
+}
