@@ -25,6 +25,10 @@ impl KeyPolicy {
         let mut parts = Key::default();
         self.push_target(&mut parts, is_https, host, path, query.as_str())?;
         for name in &self.headers {
+            // What is stripped is not forwarded, and may not be keyed.
+            if self.influential == Influential::Strip && influential::is_one(name.as_str()) {
+                continue;
+            }
             for value in head.headers.get_all(name) {
                 parts.pair(Tag::Field, name.as_str().as_bytes(), value.as_bytes());
             }
@@ -189,6 +193,7 @@ fn split_port(authority: &str) -> Option<(&str, &str)> {
     let (host, port) = split.filter(|(_, port)| !port.contains(']')).unwrap_or((authority, ""));
     let host = host.strip_suffix('.').unwrap_or(host);
     let sound = !host.is_empty()
+        && !host.ends_with('.')
         && (is_plain
             || (host.starts_with('[') == host.ends_with(']'))
                 && (host.starts_with('[') || !host.contains(':'))
@@ -335,6 +340,8 @@ mod tests {
         for (uri, lines, want) in [
             ("/a", vec![], NoKey::Malformed),
             ("/a", vec![("host", "")], NoKey::Malformed),
+            ("/a", vec![("host", ".")], NoKey::Malformed),
+            ("/a", vec![("host", "a..")], NoKey::Malformed),
             ("/a", vec![("host", "a"), ("host", "a")], NoKey::Malformed),
             ("/a", vec![("host", "a b")], NoKey::Malformed),
             ("/a", vec![("host", "a:b")], NoKey::Malformed),
@@ -355,6 +362,7 @@ mod tests {
         let policy = KeyPolicy::default()
             .query(Parameters::AllBut(vec!["utm".into()]))
             .sort_query(true)
+            .header(http::HeaderName::from_static("x-forwarded-host"))
             .influential(Influential::Strip);
         let mut head = head("http://a/x?c=1&utm=2&b=3&utm", &[("x-forwarded-host", "evil")]);
         let keyed = policy.key(&head).unwrap();

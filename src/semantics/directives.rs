@@ -213,6 +213,8 @@ pub(crate) enum Argument<'a> {
     None,
     /// As it was sent: a token or a quoted string, or neither.
     Raw(&'a [u8]),
+    /// What it says, of a string without its quotes.
+    Plain(&'a [u8]),
 }
 
 impl Argument<'_> {
@@ -220,6 +222,7 @@ impl Argument<'_> {
         match self {
             Self::None => None,
             Self::Raw(raw) => Some(fields::unquote(raw).unwrap_or_else(|| raw.to_vec())),
+            Self::Plain(text) => Some(text.to_vec()),
         }
     }
 }
@@ -251,6 +254,7 @@ impl<'a> Directive<'a> {
             Argument::Raw(raw) if self.sound => {
                 fields::delta_seconds(raw).or_else(|| fields::delta_seconds(&fields::unquote(raw)?))
             }
+            Argument::Plain(text) if self.sound => fields::delta_seconds(text),
             _ => None,
         }
     }

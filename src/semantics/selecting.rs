@@ -71,7 +71,8 @@ const SINGLE: [HeaderName; 10] = [
     header::USER_AGENT,
 ];
 
-/// What origins look at: whether `br` or `gzip` is accepted. Other codings keep their names, in order.
+/// What origins look at: whether `br` or `gzip` is accepted. Other codings keep their names, in order. The marks are bytes that no token has, and what is
+/// between the codings is in no value, so that no two requests that differ here give the same.
 fn accept_encoding(request: &HeaderMap) -> Vec<u8> {
     let mut accepted: Vec<Vec<u8>> = fields::list(request, &header::ACCEPT_ENCODING)
         .filter_map(|member| {
@@ -83,7 +84,7 @@ fn accept_encoding(request: &HeaderMap) -> Vec<u8> {
             let coding = coding.to_ascii_lowercase();
             // "identity" is always there unless it is refused.
             let said = if is_zero_weight(weight) {
-                [b"!", coding.as_slice()].concat()
+                [b"(", coding.as_slice()].concat()
             } else {
                 if coding == b"identity" {
                     return None;
@@ -95,7 +96,7 @@ fn accept_encoding(request: &HeaderMap) -> Vec<u8> {
         .collect();
     accepted.sort_unstable();
     accepted.dedup();
-    accepted.join(&b'+')
+    accepted.join(&b'\n')
 }
 
 /// The language that a request likes best: the first among those with the highest weight (RFC 9110 section 12.5.4). `None` if that is any.
@@ -228,6 +229,10 @@ mod tests {
             ("x", vec!["1 2"], vec!["12"]),
             ("accept-encoding", vec!["gzip"], vec!["gzip;q=0"]),
             ("accept-encoding", vec!["gzip"], vec!["br"]),
+            ("accept-encoding", vec!["br+gzip"], vec!["br, gzip"]),
+            ("accept-encoding", vec!["!gzip"], vec!["gzip;q=0"]),
+            ("accept-encoding", vec!["gzip;x+br"], vec!["gzip;x, br"]),
+            ("accept-encoding", vec!["gzip;x\tbr"], vec!["gzip;x, br"]),
             ("accept-encoding", vec!["gzip"], vec!["gzip, identity;q=0"]),
             ("accept-encoding", vec![], vec!["gzip"]),
             ("accept-encoding", vec!["identity gzip"], vec!["identity"]),

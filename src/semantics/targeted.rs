@@ -52,7 +52,7 @@ fn parse(headers: &HeaderMap, name: &HeaderName) -> Option<Directives> {
         let argument = match member {
             Member::False => continue,
             Member::True => Argument::None,
-            Member::Value(text) => Argument::Raw(text),
+            Member::Value(text) => Argument::Plain(text),
         };
         directives.add(&Directive { name: name.as_bytes(), argument, sound: true });
     }
@@ -177,6 +177,10 @@ mod tests {
             assert_eq!(s.directives.max_age, Some(Duration::from_secs(want)), "{value}");
         }
         assert!(!chosen(&[("cdn-cache-control", "no-store=?0")]).directives.no_store);
+        let private = |value| chosen(&[("cdn-cache-control", value)]).directives.private;
+        let names = [HeaderName::from_static("x-a")];
+        assert_eq!(private("private=\"x-a\""), Scope::Fields(names.to_vec()));
+        assert_eq!(private("private=\"\\\"x-a\\\"\""), Scope::Whole, "no name has quotes");
     }
 
     #[test]
