@@ -101,7 +101,7 @@ impl Engine {
         let names = groups::listed(&headers, &groups::CACHE_GROUPS);
         let groups = Membership {
             named: names.iter().map(|name| primary.group(name)).collect(),
-            uri: primary.bare(),
+            uri: primary.bare().map(Box::new),
         };
         let content = arrival.content.unwrap_or_else(random);
         let length = freshness::spread(lifetime.length, self.policy.lifetime.jitter, content);
@@ -114,7 +114,7 @@ impl Engine {
             response_time,
             date,
             variant,
-            by_language,
+            by_language: by_language.map(Box::new),
             groups,
             content,
             part: arrival.part,

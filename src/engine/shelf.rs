@@ -114,7 +114,7 @@ impl Engine {
             Some(Kind::Response(_)) | None => None,
         };
         let limit = self.policy.limits.max_variants;
-        let keys = (key.clone(), head.by_language.clone());
+        let keys = (key.clone(), head.by_language.as_deref().cloned());
         let (index, gone) = match &known {
             Some(index) => index.added(shape, keys, limit),
             None => VariantIndex::new(*generation).added(shape, keys, limit),

@@ -4,6 +4,7 @@
 use crate::{CacheKey, stored::Membership};
 use std::{
     collections::HashMap,
+    slice,
     sync::{
         PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -48,7 +49,8 @@ impl Rules {
 
     /// Does a rule concern a response of these groups that the fetch with this number brought?
     pub(crate) fn concern(&self, groups: &Membership, fetch: u64) -> bool {
-        self.named.concern(&groups.named, fetch) || self.uris.concern(groups.uri.as_slice(), fetch)
+        self.named.concern(&groups.named, fetch)
+            || groups.uri.as_ref().is_some_and(|uri| self.uris.concern(slice::from_ref(uri), fetch))
     }
 }
 
@@ -96,7 +98,7 @@ mod tests {
         assert!(!rules.concern(&of(&[1]), 6));
         assert!(!rules.concern(&of(&[2]), 4));
         assert!(!rules.concern(&of(&[]), 4));
-        let uri = Membership { named: Vec::new(), uri: Some(group(1)) };
+        let uri = Membership { named: Vec::new(), uri: Some(Box::new(group(1))) };
         assert!(!rules.concern(&uri, 4), "an URI is no group that is named alike");
         rules.invalidate_uri(&group(1), 7);
         assert!(rules.concern(&uri, 4));

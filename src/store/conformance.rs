@@ -244,7 +244,7 @@ fn head(name: &str, version: u8) -> StoredHead {
             date: time,
             variant: Some((u64::MAX, vec![header::ACCEPT, header::ACCEPT_LANGUAGE])),
             by_language: None,
-            groups: Membership { named: vec![key("g"), key("h")], uri: Some(key("u")) },
+            groups: Membership { named: vec![key("g"), key("h")], uri: Some(Box::new(key("u"))) },
             content: CONTENT,
             part: Parts::new(3..9, 11),
             fetch: 0,

@@ -98,7 +98,7 @@ fn put_response(out: &mut Vec<u8>, head: &ResponseHead) {
         put_bytes(out, group.as_bytes());
     }
     // No key is empty.
-    put_bytes(out, head.groups.uri.as_ref().map_or(&[], CacheKey::as_bytes));
+    put_bytes(out, head.groups.uri.as_deref().map_or(&[], CacheKey::as_bytes));
     out.put_u64(*EPOCH);
     out.put_u64(head.fetch);
     out.put_u64(head.content);
@@ -143,7 +143,9 @@ fn get_response(input: &mut Bytes) -> Result<ResponseHead, RecordError> {
         by_language: None,
         groups: Membership {
             named: get_list(input, |input| get_bytes(input).map(CacheKey::from_bytes))?,
-            uri: Some(get_bytes(input)?).filter(|key| !key.is_empty()).map(CacheKey::from_bytes),
+            uri: Some(get_bytes(input)?)
+                .filter(|key| !key.is_empty())
+                .map(|key| Box::new(CacheKey::from_bytes(key))),
         },
         fetch: {
             let (epoch, number) = (get_u64(input)?, get_u64(input)?);
@@ -329,7 +331,7 @@ mod tests {
                 by_language: None,
                 groups: Membership {
                     named: vec![CacheKey::from_bytes(vec![7; usize::from(status % 3)])],
-                    uri: (status % 2 == 0).then(|| CacheKey::from_bytes(vec![8])),
+                    uri: (status % 2 == 0).then(|| Box::new(CacheKey::from_bytes(vec![8]))),
                 },
                 content: u64::from(age) << 7,
                 part: Parts::new(0..u64::from(age), u64::from(lifetime)),
