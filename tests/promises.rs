@@ -40,14 +40,16 @@ fn head_bytes(reply: &Reply) -> usize {
 // Never another user's bytes.
 
 /// The key's list of fields that many applications answer by.
-const INFLUENTIAL: [&str; 31] = [
+const INFLUENTIAL: [&str; 39] = [
     "base-url",
     "forwarded",
     "front-end-https",
     "http-url",
     "proxy-host",
     "request-uri",
+    "rsc",
     "x-backend-host",
+    "x-forwarded-base",
     "x-forwarded-host",
     "x-forwarded-path",
     "x-forwarded-port",
@@ -64,7 +66,13 @@ const INFLUENTIAL: [&str; 31] = [
     "x-http-host-override",
     "x-http-method",
     "x-http-method-override",
+    "x-invoke-path",
+    "x-invoke-status",
     "x-method-override",
+    "x-middleware-prefetch",
+    "x-middleware-subrequest",
+    "x-nextjs-data",
+    "x-now-route-matches",
     "x-original-host",
     "x-original-uri",
     "x-original-url",

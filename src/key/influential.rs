@@ -2,14 +2,16 @@
 //! Nobody who browses sends them; one who attacks does, and what he gets must not be for others.
 use http::{HeaderMap, HeaderValue};
 
-pub(super) const NAMES: [&str; 31] = [
+pub(super) const NAMES: [&str; 39] = [
     "base-url",
     "forwarded",
     "front-end-https",
     "http-url",
     "proxy-host",
     "request-uri",
+    "rsc",
     "x-backend-host",
+    "x-forwarded-base",
     "x-forwarded-host",
     "x-forwarded-path",
     "x-forwarded-port",
@@ -26,7 +28,13 @@ pub(super) const NAMES: [&str; 31] = [
     "x-http-host-override",
     "x-http-method",
     "x-http-method-override",
+    "x-invoke-path",
+    "x-invoke-status",
     "x-method-override",
+    "x-middleware-prefetch",
+    "x-middleware-subrequest",
+    "x-nextjs-data",
+    "x-now-route-matches",
     "x-original-host",
     "x-original-uri",
     "x-original-url",

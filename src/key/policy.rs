@@ -45,7 +45,7 @@ pub enum Parameters {
 /// What to do with fields that change the answers of many applications although nobody keys them, such as
 /// `X-Forwarded-Host`: one of them in one request could poison the answer to all others.
 ///
-/// These are: `base-url`, `forwarded`, `front-end-https`, `http-url`, `proxy-host`, `request-uri`, `x-backend-host`, `x-forwarded-host`, `x-forwarded-path`, `x-forwarded-port`, `x-forwarded-prefix`, `x-forwarded-proto`, `x-forwarded-protocol`, `x-forwarded-scheme`, `x-forwarded-server`, `x-forwarded-ssl`, `x-forwarded-uri`, `x-forwarded-url`, `x-host`, `x-http-destinationurl`, `x-http-host-override`, `x-http-method`, `x-http-method-override`, `x-method-override`, `x-original-host`, `x-original-uri`, `x-original-url`, `x-proxy-url`, `x-rewrite-url`, `x-scheme`, `x-url-scheme`.
+/// These are: `base-url`, `forwarded`, `front-end-https`, `http-url`, `proxy-host`, `request-uri`, `rsc`, `x-backend-host`, `x-forwarded-base`, `x-forwarded-host`, `x-forwarded-path`, `x-forwarded-port`, `x-forwarded-prefix`, `x-forwarded-proto`, `x-forwarded-protocol`, `x-forwarded-scheme`, `x-forwarded-server`, `x-forwarded-ssl`, `x-forwarded-uri`, `x-forwarded-url`, `x-host`, `x-http-destinationurl`, `x-http-host-override`, `x-http-method`, `x-http-method-override`, `x-invoke-path`, `x-invoke-status`, `x-method-override`, `x-middleware-prefetch`, `x-middleware-subrequest`, `x-nextjs-data`, `x-now-route-matches`, `x-original-host`, `x-original-uri`, `x-original-url`, `x-proxy-url`, `x-rewrite-url`, `x-scheme`, `x-url-scheme`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Influential {
