@@ -15,7 +15,7 @@ pub(crate) struct Ceilings {
 }
 
 /// What a ceiling is above what was counted when it was set.
-const MARGIN: f64 = 1.03;
+const MARGIN: f64 = 1.10;
 
 impl Ceilings {
     pub(crate) fn read(column: Column) -> Self {

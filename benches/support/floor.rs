@@ -52,6 +52,9 @@ pub(crate) struct Stored {
 pub(crate) trait Map: Clone + Send + Sync + 'static {
     fn get(&self, key: &Key<&str>) -> Option<Arc<Stored>>;
     fn put(&self, key: Key<Box<str>>, stored: Arc<Stored>);
+
+    /// Does now what it has put off.
+    fn settle(&self) {}
 }
 
 #[derive(Clone)]

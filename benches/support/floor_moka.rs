@@ -22,6 +22,10 @@ impl Map for MokaMap {
     fn put(&self, key: Key<Box<str>>, stored: Arc<Stored>) {
         self.0.insert(key, stored);
     }
+
+    fn settle(&self) {
+        self.0.run_pending_tasks();
+    }
 }
 
 impl Equivalent<Key<Box<str>>> for Key<&str> {

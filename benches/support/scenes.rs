@@ -57,12 +57,14 @@ where
 struct Edge {
     service: CdnCache<Origin>,
     handle: Handle,
+    store: MemoryStore,
 }
 
 impl Edge {
     fn new(origin: Origin) -> Self {
-        let layer = CdnCacheLayer::new(MemoryStore::new(STORE));
-        Self { service: layer.layer(origin), handle: layer.handle() }
+        let store = MemoryStore::new(STORE);
+        let layer = CdnCacheLayer::new(store.clone());
+        Self { service: layer.layer(origin), handle: layer.handle(), store }
     }
 
     /// Requests that are all hits, after `fill` was asked.
@@ -76,7 +78,9 @@ impl Edge {
             send_all(&mut self.service, &[request]).await;
             settled(&self.handle).await;
         }
-        let Self { service, handle } = self;
+        // Asking for the weight makes moka do what it has put off.
+        assert!(self.store.weight() > 0);
+        let Self { service, handle, .. } = self;
         let forwarded = handle.stats().forwarded;
         scene(service, ask, move |rounds, bytes| {
             assert_eq!((handle.stats().forwarded, bytes), (forwarded, rounds * length));
@@ -147,7 +151,7 @@ pub(crate) async fn nothing() -> Scene {
 
 /// Misses, until the store has what they brought.
 pub(crate) async fn miss(origin: Origin, length: usize) -> Scene {
-    let Edge { service, handle } = Edge::new(origin);
+    let Edge { service, handle, .. } = Edge::new(origin);
     let mut number = 0;
     Box::new(move |rounds| {
         let requests: Vec<_> = (0..rounds).map(|round| browser(&stored(number + round))).collect();
@@ -166,7 +170,7 @@ pub(crate) async fn miss(origin: Origin, length: usize) -> Scene {
 /// Each request makes the origin say that what is stored is still good.
 pub(crate) async fn revalidation() -> Scene {
     let origin = Origin::new(1024).with(header::CACHE_CONTROL, "no-cache");
-    let Edge { mut service, handle } = Edge::new(origin);
+    let Edge { mut service, handle, .. } = Edge::new(origin);
     send_all(&mut service, &[browser("/a.js?v=3")]).await;
     settled(&handle).await;
     let before = handle.stats().stored;
@@ -187,13 +191,13 @@ pub(crate) async fn revalidation() -> Scene {
 
 /// A request that the cache takes no part in.
 pub(crate) async fn pass(request: Ask) -> Scene {
-    let Edge { service, handle } = Edge::new(Origin::new(1024));
+    let Edge { service, handle, .. } = Edge::new(Origin::new(1024));
     scene(service, move || request.clone(), move |_, _| assert_eq!(handle.stats().stored, 0))
 }
 
 /// So many requests at once, for so many cold keys; then the next ones.
 pub(crate) async fn at_once(count: usize, keys: usize) -> Scene {
-    let Edge { service, handle } = Edge::new(Origin::new(1024));
+    let Edge { service, handle, .. } = Edge::new(Origin::new(1024));
     let mut number = 0;
     Box::new(move |rounds| {
         let key = |round: usize| number + round / count * keys + round % keys;
@@ -268,6 +272,7 @@ pub(crate) async fn floor_among(map: impl Map, count: usize) -> Scene {
     for number in 0..count {
         send_all(&mut floor, &[browser(&stored(number))]).await;
     }
+    floor.map.settle();
     let mut step = Spread::new(count);
     floor_hits(floor.map, move || browser(&stored(step.next())), 1024)
 }
