@@ -51,6 +51,9 @@ mod body;
 mod clock;
 mod engine;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod invalidation;
 mod key;
 mod layer;

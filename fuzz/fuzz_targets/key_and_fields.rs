@@ -1,10 +1,10 @@
-//! Requests and answers of any fields through the whole layer: nothing panics, nothing hangs, nothing is left behind.
+//! Requests and answers of any fields through the whole layer: nothing panics, nothing hangs, nothing is left behind, and what the cache adds to responses is sound.
 //!
 //! The input is text: blocks that are separated by empty lines, a request and its answer in turn. The first line of a request is
 //! `METHOD target seconds`, with the seconds that pass before it; the first line of an answer is its status. The other lines are `name: value`.
 #![no_main]
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, response::Parts};
 use http_body_util::{BodyExt, Full};
 use libfuzzer_sys::fuzz_target;
 use std::{
@@ -14,7 +14,8 @@ use std::{
     time::Duration,
 };
 use tower::{Layer, ServiceExt, service_fn};
-use tower_cdn::{CachePolicy, CdnCacheLayer, Clock, MemoryStore};
+use tower_cdn::{CachePolicy, CacheStatus, CdnCacheLayer, Clock, MemoryStore};
+use tower_cdn_fuzz::Input;
 
 type Block<'a> = (&'a [u8], HeaderMap);
 
@@ -67,7 +68,9 @@ async fn run(input: &[u8]) {
         (*request.method_mut(), *request.uri_mut()) = (method, target);
         *request.headers_mut() = fields.clone();
         let response = service.clone().oneshot(request).await.expect("the origin does not fail");
-        _ = response.into_body().collect().await;
+        let (head, body) = response.into_parts();
+        told(&head, &blocks);
+        _ = body.collect().await;
     }
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -75,24 +78,32 @@ async fn run(input: &[u8]) {
     assert_eq!(layer.handle().stats().fetches, 0, "no fetch is left behind");
 }
 
+/// What the cache adds to a response is there once, and has a value.
+fn told(head: &Parts, blocks: &[Block<'_>]) {
+    let status = *head.extensions.get::<CacheStatus>().expect("each response has it");
+    let values = |name: &str| -> Vec<&[u8]> {
+        head.headers.get_all(name).iter().map(|value| value.as_bytes()).collect()
+    };
+    let ages = values("age");
+    if status.is_hit() {
+        assert!(ages.len() == 1 && ages[0].iter().all(u8::is_ascii_digit), "{head:?}");
+        let members = values("cache-status");
+        assert!(members.last().is_some_and(|m| m.starts_with(b"tower-cdn; hit; ttl=")), "{head:?}");
+    }
+    // What the origin sends empty is forwarded empty.
+    let sends = |name: &str| blocks.iter().any(|(_, fields)| fields.contains_key(name));
+    for name in ["age", "cache-status"] {
+        assert!(sends(name) || values(name).iter().all(|value| !value.is_empty()), "{head:?}");
+    }
+}
+
 fn blocks(input: &[u8]) -> Vec<Block<'_>> {
-    let mut blocks: Vec<Option<Block<'_>>> = vec![None];
-    for line in input.split(|b| *b == b'\n') {
-        let Some(last) = blocks.last_mut() else { continue };
-        match last {
-            _ if line.is_empty() => blocks.push(None),
-            None => *last = Some((line, HeaderMap::new())),
-            Some((_, fields)) => {
-                let mut parts = line.splitn(2, |b| *b == b':');
-                let Some((name, value)) = parts.next().zip(parts.next()) else { continue };
-                let value = value.strip_prefix(b" ").unwrap_or(value);
-                if let Ok(name) = HeaderName::from_bytes(name)
-                    && let Ok(value) = HeaderValue::from_bytes(value)
-                {
-                    fields.append(name, value);
-                }
-            }
+    let (mut input, mut blocks) = (Input::new(input), Vec::new());
+    while !input.rest().is_empty() {
+        let line = input.line();
+        if !line.is_empty() {
+            blocks.push((line, input.fields()));
         }
     }
-    blocks.into_iter().flatten().collect()
+    blocks
 }

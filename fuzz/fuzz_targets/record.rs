@@ -5,7 +5,7 @@
 //! real record.
 #![no_main]
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use libfuzzer_sys::fuzz_target;
 use std::{
@@ -14,11 +14,19 @@ use std::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_cdn::{CacheKey, CdnCacheLayer, Store, StoreError, StoredHead, StoredResponse};
+use tower_cdn_fuzz::{Input, linear};
 
 fuzz_target!(|input: &[u8]| {
     let mut parts = input.splitn(2, |b| *b == 0);
     let (fields, noise) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     read(noise);
+    linear(noise, |noise| {
+        // As a record whose key is the noise, and as one that is noise behind the key.
+        _ = StoredHead::from_bytes(noise.to_vec());
+        let length = u32::try_from(noise.len()).expect("short").to_be_bytes();
+        _ = StoredHead::from_bytes([&[1][..], &length, noise, b"r"].concat());
+        _ = StoredHead::from_bytes([&[1, 0, 0, 0, 0, b'v'][..], noise].concat());
+    });
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     for head in runtime.expect("a runtime").block_on(stored(fields)) {
@@ -50,14 +58,8 @@ fn read(record: &[u8]) {
 async fn stored(fields: &[u8]) -> Vec<StoredHead> {
     let mut answer = Response::new(Full::from("content"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
-    for line in fields.split(|b| *b == b'\n') {
-        let mut parts = line.splitn(2, |b| *b == b':');
-        if let Some((name, value)) = parts.next().zip(parts.next())
-            && let Ok(name) = HeaderName::from_bytes(name)
-            && let Ok(value) = HeaderValue::from_bytes(value.strip_prefix(b" ").unwrap_or(value))
-        {
-            answer.headers_mut().append(name, value);
-        }
+    for (name, value) in &Input::new(fields).fields() {
+        answer.headers_mut().append(name, value.clone());
     }
     let heads = Heads::default();
     let service =

@@ -170,13 +170,13 @@ pub(crate) fn stories() -> impl Strategy<Value = Story> {
     (setups(), vec(steps(), 1..40)).prop_map(|(setup, steps)| Story { setup, steps })
 }
 
-fn setups() -> impl Strategy<Value = Setup> {
+pub(crate) fn setups() -> impl Strategy<Value = Setup> {
     let preset = prop_oneof![3 => Just(Preset::Default), 2 => Just(Preset::Rfc9111)];
     (preset, prop::bool::weighted(0.25), prop::bool::weighted(0.25))
         .prop_map(|(preset, plain_store, small_window)| Setup { preset, plain_store, small_window })
 }
 
-fn steps() -> impl Strategy<Value = Step> {
+pub(crate) fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => asks().prop_map(Step::Ask),
         4 => (paths(), plans()).prop_map(|(path, plan)| Step::Origin(path, plan)),

@@ -76,10 +76,13 @@ impl World {
 
 /// Lets background tasks run until they wait for something. No time passes.
 pub(crate) async fn settle() {
-    for _ in 0..200 {
+    for _ in 0..TURNS {
         tokio::task::yield_now().await;
     }
 }
+
+/// Turns of the runtime after which everything waits. A fuzzer cannot afford more than are needed.
+const TURNS: usize = if cfg!(fuzzing) { 20 } else { 200 };
 
 /// Time passes.
 pub(crate) async fn pass(seconds: u64) {
