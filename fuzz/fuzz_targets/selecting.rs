@@ -133,17 +133,16 @@ fn weight_of(parameters: &[u8]) -> Option<u32> {
     }
     let value = text.trim_matches([' ', '\t']).strip_prefix(';')?.trim_matches([' ', '\t']);
     let value = value.strip_prefix(['q', 'Q'])?.strip_prefix('=')?;
-    let (whole, fraction) = value.split_at(value.len().min(1));
-    let digits = match fraction.split_at_checked(1) {
-        None => "",
-        Some((".", digits)) if digits.len() <= 3 => digits,
-        Some(_) => return None,
+    let (whole, fraction) = value.split_at_checked(1)?;
+    let digits = match fraction.as_bytes() {
+        [] => &[],
+        [b'.', digits @ ..] if digits.len() <= 3 => digits,
+        _ => return None,
     };
-    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+    if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let thousandths =
-        digits.bytes().zip([100, 10, 1]).map(|(d, of)| u32::from(d - b'0') * of).sum();
+    let thousandths = digits.iter().zip([100, 10, 1]).map(|(d, of)| u32::from(d - b'0') * of).sum();
     match whole {
         "0" => Some(thousandths),
         "1" => Some(1000),
