@@ -91,11 +91,13 @@ impl Moment {
     /// can tell and it was set back: how old a response is, is not known then.
     pub(crate) fn since(&self, earlier: &Self) -> Option<Duration> {
         let wall = self.wall.duration_since(earlier.wall).ok();
-        let monotonic = match (self.monotonic, earlier.monotonic) {
-            (Some(now), Some(then)) => Some(now.saturating_duration_since(then)),
-            _ => None,
-        };
-        wall.max(monotonic)
+        match (self.monotonic, earlier.monotonic) {
+            (Some(now), Some(then)) => {
+                let monotonic = now.saturating_duration_since(then);
+                Some(wall.map_or(monotonic, |wall| wall.max(monotonic)))
+            }
+            _ => wall,
+        }
     }
 }
 

@@ -213,3 +213,16 @@ async fn extensions_of_the_inner_service_go_to_the_one_who_asked() {
     assert_eq!(w.get("/").await.extensions.get::<Mark>(), None, "they are not stored");
     assert_eq!(w.get("/mine").await.extensions.get::<Mark>(), Some(&Mark(2)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_extension_is_the_operators_choice() {
+    let w = world_of(CachePolicy::default().status_extension(false));
+    w.origin.always("/", |_| ok("a").max_age(60));
+    for expected in ["tower-cdn; fwd=uri-miss; ttl=60; stored", "tower-cdn; hit; ttl=60"] {
+        let reply = w.get("/").await;
+        assert!(reply.extensions.is_empty());
+        assert_eq!(reply.fields("cache-status"), [expected]);
+        drop(reply);
+        settle().await;
+    }
+}

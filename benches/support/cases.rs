@@ -7,7 +7,7 @@ use super::{
     request::{browser, browser_with},
     scenes::{
         Scene, alone, at_once, floor_among, floor_hit, floor_miss, hit, hit_among, hit_variants,
-        long, long_alone, miss, nothing, pass, revalidation,
+        hit_without_extension, long, long_alone, miss, nothing, pass, pass_untold, revalidation,
     },
 };
 use futures_util::future::{FutureExt, LocalBoxFuture};
@@ -57,6 +57,9 @@ pub(crate) const CASES: &[Case] = cases! {
     "harness", 1000: alone(Constant, browser(SCRIPT));
 
     "hit/1KiB", 1000: hit(Origin::new(KIB), browser(SCRIPT), KIB);
+    "hit/without-extension", 1000: {
+        hit_without_extension(Origin::new(KIB), browser(SCRIPT), KIB)
+    };
     "hit/64KiB", 1000: hit(Origin::new(64 * KIB), browser(SCRIPT), 64 * KIB);
     "hit/1MiB", 1000: hit(Origin::new(MIB), browser(SCRIPT), MIB);
     "hit/1-variant", 1000: hit_variants(1);
@@ -88,6 +91,11 @@ pub(crate) const CASES: &[Case] = cases! {
         let mut request = browser(SCRIPT);
         *request.method_mut() = Method::OPTIONS;
         pass(request)
+    };
+    "pass/untold", 1000: {
+        let mut request = browser(SCRIPT);
+        *request.method_mut() = Method::OPTIONS;
+        pass_untold(request)
     };
     "pass/upgrade", 1000: {
         let mut request = browser_with(SCRIPT, header::UPGRADE, "websocket");

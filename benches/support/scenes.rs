@@ -62,8 +62,12 @@ struct Edge {
 
 impl Edge {
     fn new(origin: Origin) -> Self {
+        Self::with(origin, CachePolicy::default())
+    }
+
+    fn with(origin: Origin, policy: CachePolicy) -> Self {
         let store = MemoryStore::new(STORE);
-        let layer = CdnCacheLayer::new(store.clone());
+        let layer = CdnCacheLayer::builder(store.clone()).policy(policy).build();
         Self { service: layer.layer(origin), handle: layer.handle(), store }
     }
 
@@ -100,6 +104,13 @@ pub(crate) async fn hit(origin: Origin, request: Ask, length: usize) -> Scene {
     let fill = browser(request.uri().path_and_query().expect("a path").as_str());
     let ask = move || request.clone();
     Edge::new(origin).hits([fill].into_iter(), ask, length).await
+}
+
+/// The same, and nobody reads the typed extension.
+pub(crate) async fn hit_without_extension(origin: Origin, request: Ask, length: usize) -> Scene {
+    let fill = request.clone();
+    let edge = Edge::with(origin, CachePolicy::default().status_extension(false));
+    edge.hits([fill].into_iter(), move || request.clone(), length).await
 }
 
 /// Hits on each of so many variants of one URI in turn.
@@ -191,7 +202,16 @@ pub(crate) async fn revalidation() -> Scene {
 
 /// A request that the cache takes no part in.
 pub(crate) async fn pass(request: Ask) -> Scene {
-    let Edge { service, handle, .. } = Edge::new(Origin::new(1024));
+    pass_with(request, CachePolicy::default())
+}
+
+/// The same, and nothing is told of it.
+pub(crate) async fn pass_untold(request: Ask) -> Scene {
+    pass_with(request, CachePolicy::default().status_extension(false).cache_status(None))
+}
+
+fn pass_with(request: Ask, policy: CachePolicy) -> Scene {
+    let Edge { service, handle, .. } = Edge::with(Origin::new(1024), policy);
     scene(service, move || request.clone(), move |_, _| assert_eq!(handle.stats().stored, 0))
 }
 

@@ -88,7 +88,8 @@ async fn run(args: Args) -> Result<(), String> {
     // Another one of its kind in a row is no loop.
     let name = format!("edge-{:016x}", RandomState::new().hash_one(address));
     let cache = CdnCacheLayer::builder(MemoryStore::new(args.memory))
-        .policy(policy.max_object(args.max_object).cdn_loop(&name))
+        // Only the log reads the extension.
+        .policy(policy.max_object(args.max_object).cdn_loop(&name).status_extension(args.log))
         .empty_body(|| RequestBody::Right(Empty::new()))
         .build();
     let tunnels = Tunnels::new();

@@ -3,7 +3,7 @@ use super::{
     Engine,
     deliver::{Delivery, deliver},
     flight::Supply,
-    look_up::LookUp,
+    look_up::{Found, LookUp, Peeked},
 };
 use crate::{
     Bypass, CacheBody, CacheKey, CacheStatus,
@@ -11,7 +11,9 @@ use crate::{
     semantics::{
         cache_status::{Detail, Forward},
         directives::RequestDirectives,
-        fields, forwarding, invalidation,
+        fields, forwarding,
+        freshness::Freshness,
+        invalidation,
         reuse::{self, Verdict},
     },
 };
@@ -106,18 +108,47 @@ impl Engine {
         directives: &RequestDirectives,
         asks: bool,
     ) -> Result<Response<CacheBody<B>>, Option<Box<LookUp>>> {
-        let look = self.peek(primary, head).ok_or(None)?;
-        let Some(found) = &look.found else { return Err(Some(Box::new(look))) };
-        let now = self.clock.read();
-        let freshness = found.head.freshness(&now);
+        match self.peek(primary, head).ok_or(None)? {
+            Peeked::Plain(found) => match self.freshness_if_fresh(&found, directives) {
+                Some(freshness) => Ok(self.hit_at_once(head, found, freshness, asks)),
+                None => Err(Some(Box::new(LookUp::plain(primary.clone(), found)))),
+            },
+            Peeked::Other(look) => {
+                let freshness = look
+                    .found
+                    .as_ref()
+                    .and_then(|found| self.freshness_if_fresh(found, directives));
+                match (freshness, look) {
+                    (Some(freshness), LookUp { found: Some(found), .. }) => {
+                        Ok(self.hit_at_once(head, found, freshness, asks))
+                    }
+                    (_, look) => Err(Some(Box::new(look))),
+                }
+            }
+        }
+    }
+
+    fn freshness_if_fresh(
+        &self,
+        found: &Found,
+        directives: &RequestDirectives,
+    ) -> Option<Freshness> {
+        let freshness = found.head.freshness(&self.clock.read());
         let verdict =
             reuse::judge(directives, &found.head.directives, freshness, &self.policy.stale);
-        if verdict != Verdict::Fresh {
-            return Err(Some(Box::new(look)));
-        }
+        (verdict == Verdict::Fresh).then_some(freshness)
+    }
+
+    fn hit_at_once<B>(
+        &self,
+        head: &mut Parts,
+        found: Found,
+        freshness: Freshness,
+        asks: bool,
+    ) -> Response<CacheBody<B>> {
         let delivery = Delivery {
             head: &found.head,
-            supply: Supply::Stored(found.content.clone()),
+            supply: Supply::Stored(found.content),
             age: Some(freshness.current_age),
             asks,
         };
@@ -125,7 +156,7 @@ impl Engine {
         // The request's map is used again for the response's: hosts that put something into it have paid for its allocations.
         *response.extensions_mut() = std::mem::take(&mut head.extensions);
         response.extensions_mut().clear();
-        Ok(self.exit(response, CacheStatus::hit(freshness.ttl())))
+        self.exit(response, CacheStatus::hit(freshness.ttl()))
     }
 
     /// Why a GET or HEAD takes no part, if it does not.

@@ -145,7 +145,7 @@ impl Supply {
             return CacheBody::empty();
         }
         CacheBody::stored(match self {
-            Self::Stored(content) => content.read(),
+            Self::Stored(content) => content.into_body(),
             Self::Arriving(reader) => ContentBody::arriving(reader),
         })
     }

@@ -25,7 +25,9 @@ impl Engine {
         {
             response.headers_mut().append(VIA, value);
         }
-        response.extensions_mut().insert(status);
+        if self.policy.status_extension {
+            response.extensions_mut().insert(status);
+        }
         response
     }
 }

@@ -34,6 +34,11 @@ impl LookUp {
         Self { key, index: None, generation: None, found: None, part: None }
     }
 
+    /// A complete response that needs no variants.
+    pub(crate) fn plain(key: CacheKey, found: Found) -> Self {
+        Self { found: Some(found), ..Self::nothing(key) }
+    }
+
     /// Parts answer only requests for what they have.
     fn of(
         key: CacheKey,
@@ -65,13 +70,24 @@ impl LookUp {
     }
 }
 
+/// What a store could tell at once.
+pub(crate) enum Peeked {
+    /// A response under the primary key, complete: most of what is stored, and nothing more needs to be known to answer with it.
+    Plain(Found),
+    Other(LookUp),
+}
+
 impl Engine {
     /// The same as [`look_up`](Self::look_up), if the store can tell at once: the path of a hit. `None` means that it cannot.
-    pub(crate) fn peek(&self, primary: &CacheKey, request: &request::Parts) -> Option<LookUp> {
+    pub(crate) fn peek(&self, primary: &CacheKey, request: &request::Parts) -> Option<Peeked> {
         let stored = self.peek_at(primary)?;
         let index = match self.read(primary, primary, stored)? {
+            Read::Response(found) if found.head.part.is_none() => {
+                return Some(Peeked::Plain(found));
+            }
             Read::Response(found) => {
-                return Some(LookUp::of(primary.clone(), None, Some(found), request));
+                let look = LookUp::of(primary.clone(), None, Some(found), request);
+                return Some(Peeked::Other(look));
             }
             Read::Variants(index) => index,
         };
@@ -83,7 +99,7 @@ impl Engine {
                 Some(Read::Variants(_)) | None => return None,
             }
         }
-        best.select(primary, index, request)
+        best.select(primary, index, request).map(Peeked::Other)
     }
 
     /// What is stored for this request. A store that fails has nothing.

@@ -59,14 +59,18 @@ impl Building {
         self.len = end;
     }
 
-    /// One byte, which needs no call to copy it.
-    pub(super) fn push(&mut self, byte: u8) {
-        match self.short.get_mut(self.len) {
-            Some(free) => {
-                *free = byte;
-                self.len = self.len.saturating_add(1);
-            }
-            None => self.extend(&[byte]),
+    /// A tag, a length of less than 255 and a part, with one look at the room that is left.
+    #[inline]
+    pub(super) fn push_short(&mut self, tag: u8, length: u8, part: &[u8]) {
+        let end = self.len.saturating_add(2).saturating_add(part.len());
+        if let Some([tag_at, length_at, free @ ..]) = self.short.get_mut(self.len..end) {
+            *tag_at = tag;
+            *length_at = length;
+            free.copy_from_slice(part);
+            self.len = end;
+        } else {
+            self.extend(&[tag, length]);
+            self.extend(part);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The cache key (RFC 9111 section 2): what makes two requests ask for the same thing.
 mod bytes;
+mod hash;
 mod influential;
 mod policy;
 mod survey;
@@ -15,8 +16,7 @@ use bytes::{Building, KeyBytes};
 use http::{HeaderMap, HeaderName, header};
 use std::{
     fmt,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
-    sync::LazyLock,
+    hash::{Hash, Hasher},
 };
 
 /// Under which a response is stored: canonical bytes in which every part has its tag and its length, so that no two
@@ -43,11 +43,7 @@ impl CacheKey {
     }
 
     fn new(bytes: KeyBytes) -> Self {
-        /// Keys come from clients: the seed keeps them from choosing which ones collide.
-        static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let mut hasher = SEED.build_hasher();
-        hasher.write(bytes.as_slice());
-        Self { hash: hasher.finish(), bytes }
+        Self { hash: hash::of(bytes.as_slice()), bytes }
     }
 
     /// All of it: keys are equal if and only if these are.
@@ -189,10 +185,16 @@ impl Key {
         Self(building)
     }
 
+    #[inline]
     fn push(&mut self, tag: Tag, part: &[u8]) {
-        self.0.push(tag as u8);
-        self.length(part.len());
-        self.0.extend(part);
+        match u8::try_from(part.len()) {
+            Ok(short) if short < LONG => self.0.push_short(tag as u8, short, part),
+            _ => {
+                self.0.extend(&[tag as u8]);
+                self.length(part.len());
+                self.0.extend(part);
+            }
+        }
     }
 
     fn pair(&mut self, tag: Tag, name: &[u8], value: &[u8]) {
@@ -204,9 +206,9 @@ impl Key {
     /// A length is one byte, or 255 and eight bytes: none can be taken for another.
     fn length(&mut self, length: usize) {
         match u8::try_from(length) {
-            Ok(short) if short < LONG => self.0.push(short),
+            Ok(short) if short < LONG => self.0.extend(&[short]),
             _ => {
-                self.0.push(LONG);
+                self.0.extend(&[LONG]);
                 self.0.extend(&(length as u64).to_be_bytes());
             }
         }

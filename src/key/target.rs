@@ -95,8 +95,8 @@ impl KeyPolicy {
         }
     }
 
-    /// The one host that a request names (RFC 9112 section 3.2).
-    fn host<'a>(&'a self, head: &'a Parts, survey: &Survey<'a>) -> Result<&'a str, NoKey> {
+    /// The one host that a request names (RFC 9112 section 3.2), with its port.
+    fn host<'a>(&'a self, head: &'a Parts, survey: &Survey<'a>) -> Result<&'a [u8], NoKey> {
         if survey.hosts > 1 {
             return Err(NoKey::Malformed);
         }
@@ -105,14 +105,11 @@ impl KeyPolicy {
                 // RFC 9110 section 4.2.4: a host that hides behind a user name.
                 Err(NoKey::Malformed)
             } else {
-                Ok(authority.as_str())
+                Ok(authority.as_str().as_bytes())
             };
         }
-        let named = match survey.host {
-            Some(value) => Some(str::from_utf8(value.as_bytes()).map_err(|_| NoKey::Malformed)?),
-            None => None,
-        };
-        named.filter(|host| !host.is_empty()).or(self.default_host.as_deref()).ok_or({
+        let named = survey.host.map(HeaderValue::as_bytes).filter(|host| !host.is_empty());
+        named.or_else(|| self.default_host.as_deref().map(str::as_bytes)).ok_or({
             if head.version == http::Version::HTTP_11 { NoKey::Malformed } else { NoKey::NoHost }
         })
     }
@@ -121,19 +118,21 @@ impl KeyPolicy {
         &self,
         parts: &mut Key,
         is_https: bool,
-        authority: &str,
+        authority: &[u8],
         path: &str,
         query: Option<&str>,
     ) -> Result<(), NoKey> {
-        let (host, port) = split_port(authority).ok_or(NoKey::Malformed)?;
-        let (scheme, default_port) = if is_https { ("https", "443") } else { ("http", "80") };
+        let Authority { host, port, has_capitals } =
+            Authority::read(authority).ok_or(NoKey::Malformed)?;
+        let (scheme, default_port) =
+            if is_https { ("https", b"443".as_slice()) } else { ("http", b"80".as_slice()) };
         parts.push(Tag::Scheme, scheme.as_bytes());
-        parts.push(Tag::Host, host.as_bytes());
-        if host.bytes().any(|b| b.is_ascii_uppercase()) {
+        parts.push(Tag::Host, host);
+        if has_capitals {
             parts.0.make_lowercase(parts.0.len().saturating_sub(host.len()));
         }
         if !port.is_empty() && port != default_port {
-            parts.push(Tag::Port, port.as_bytes());
+            parts.push(Tag::Port, port);
         }
         parts.push(Tag::Path, path.as_bytes());
         if let Some(query) = query {
@@ -179,48 +178,56 @@ impl KeyPolicy {
     }
 }
 
-/// `host[:port]`: the host without the dot of the root, an IPv6 address being in brackets.
-fn split_port(authority: &str) -> Option<(&str, &str)> {
-    let mut is_plain = true;
-    for byte in authority.bytes() {
-        match HOST_BYTES[usize::from(byte)] {
-            HostByte::Plain => {}
-            HostByte::Delimiter => is_plain = false,
-            HostByte::Never => return None,
+/// `host[:port]`, taken apart.
+struct Authority<'a> {
+    /// Without the dot of the root; an IPv6 address is in brackets.
+    host: &'a [u8],
+    /// Empty if none is named.
+    port: &'a [u8],
+    has_capitals: bool,
+}
+
+impl<'a> Authority<'a> {
+    fn read(authority: &'a [u8]) -> Option<Self> {
+        let seen = authority.iter().fold(0, |seen, byte| seen | HOST_BYTES[usize::from(*byte)]);
+        if seen & NEVER != 0 {
+            return None;
         }
+        let is_plain = seen & DELIMITER == 0;
+        let colon = if is_plain { None } else { authority.iter().rposition(|b| *b == b':') };
+        let (host, port) = colon
+            .and_then(|at| Some((authority.get(..at)?, authority.get(at.checked_add(1)?..)?)))
+            .filter(|(_, port)| !port.contains(&b']'))
+            .unwrap_or((authority, b""));
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        let is_bracketed = host.starts_with(b"[");
+        let sound = !host.is_empty()
+            && !host.ends_with(b".")
+            && (is_plain
+                || is_bracketed == host.ends_with(b"]")
+                    && (is_bracketed || !host.contains(&b':'))
+                    && port.len() <= 5
+                    && port.iter().all(u8::is_ascii_digit));
+        sound.then_some(Self { host, port, has_capitals: seen & CAPITAL != 0 })
     }
-    let split = if is_plain { None } else { authority.rsplit_once(':') };
-    let (host, port) = split.filter(|(_, port)| !port.contains(']')).unwrap_or((authority, ""));
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let sound = !host.is_empty()
-        && !host.ends_with('.')
-        && (is_plain
-            || (host.starts_with('[') == host.ends_with(']'))
-                && (host.starts_with('[') || !host.contains(':'))
-                && port.len() <= 5
-                && port.bytes().all(|b| b.is_ascii_digit()));
-    sound.then_some((host, port))
 }
 
-/// What a byte may be in `host[:port]`.
-#[derive(Clone, Copy)]
-enum HostByte {
-    Plain,
-    /// Colons and brackets.
-    Delimiter,
-    /// Invisible, or the end of a host elsewhere.
-    Never,
-}
+/// Colons and brackets.
+const DELIMITER: u8 = 1;
+const CAPITAL: u8 = 2;
+/// Invisible, or the end of a host elsewhere.
+const NEVER: u8 = 4;
 
-/// A table, since this is asked for each byte of each request's host.
-const HOST_BYTES: [HostByte; 256] = {
-    let mut table = [HostByte::Never; 256];
+/// What a byte of `host[:port]` is: a table, since this is asked for each byte of each request's host.
+const HOST_BYTES: [u8; 256] = {
+    let mut table = [NEVER; 256];
     let mut byte = b'!';
     while byte <= b'~' {
         table[byte as usize] = match byte {
-            b'/' | b'?' | b'#' | b'@' | b',' | b'\\' | b'"' | b'<' | b'>' => HostByte::Never,
-            b':' | b'[' | b']' => HostByte::Delimiter,
-            _ => HostByte::Plain,
+            b'/' | b'?' | b'#' | b'@' | b',' | b'\\' | b'"' | b'<' | b'>' => NEVER,
+            b':' | b'[' | b']' => DELIMITER,
+            b'A'..=b'Z' => CAPITAL,
+            _ => 0,
         };
         byte += 1;
     }

@@ -86,6 +86,16 @@ impl Content {
         self.len() == Some(0)
     }
 
+    /// As [`read`](Self::read), where the handle is not needed any more.
+    pub(crate) fn into_body(self) -> ContentBody {
+        match self.source {
+            Source::Bytes(bytes) => {
+                ContentBody { reading: Reading::Bytes(bytes), trailers: self.trailers }
+            }
+            Source::Arriving { .. } | Source::Elsewhere { .. } => self.read(),
+        }
+    }
+
     /// Reads all of it. An error in the body, or its end before [`len`](Self::len), means that it is not complete.
     pub fn read(&self) -> ContentBody {
         let reading = match &self.source {

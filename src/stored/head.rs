@@ -212,8 +212,7 @@ pub(crate) fn place<'a>(
     headers: &'a mut HeaderMap,
     name: &HeaderName,
 ) -> Option<&'a mut HeaderValue> {
-    let at = headers.keys().take(PLACES.len()).position(|key| key == name)?;
-    headers.iter_mut().nth(at).filter(|(key, _)| *key == name).map(|(_, value)| value)
+    headers.iter_mut().take(PLACES.len()).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// Where they are found without a hash, wherever else they are then too.
