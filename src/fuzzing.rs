@@ -50,7 +50,7 @@ as_they_are! {
     forwarding::mark(request: &mut HeaderMap, version: Version, via: Option<&str>, id: Option<&HeaderValue>) -> ();
     forwarding::pseudonym(name: &str) -> Option<HeaderValue>;
     forwarding::via(version: Version, name: &str) -> Option<HeaderValue>;
-    freshness::corrected_initial_age(headers: &HeaderMap, request: SystemTime, response: SystemTime) -> Duration;
+    freshness::corrected_initial_age(headers: &HeaderMap, date: SystemTime, request: SystemTime, response: SystemTime) -> Duration;
     freshness::spread(length: Duration, jitter: f64, random: u64) -> Duration;
     groups::listed(headers: &HeaderMap, name: &HeaderName) -> Vec<String>;
     invalidation::is_content_of(target: &Uri, response: &HeaderMap) -> bool;
@@ -64,7 +64,6 @@ as_they_are! {
     selecting::normalised(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>>;
     selecting::preferred_language(request: &HeaderMap) -> Option<Vec<u8>>;
     storing::content_length(headers: &HeaderMap) -> Result<Option<u64>, ()>;
-    stored::compact(headers: &HeaderMap) -> HeaderMap;
     validation::add_validators(request: &mut HeaderMap, stored: &HeaderMap) -> ();
     validation::agrees(stored: &HeaderMap, update: &HeaderMap) -> bool;
     validation::freshen(stored: &mut HeaderMap, update: &HeaderMap) -> ();
@@ -139,9 +138,11 @@ impl Said {
         trailers::storable(trailers, &self.0, max)
     }
 
-    /// `storing::remove_unstorable`.
+    /// What `storing::Unstorable` leaves.
     pub fn remove_unstorable(&self, headers: &mut HeaderMap, cookies: SetCookie) {
-        storing::remove_unstorable(headers, &self.0, cookies);
+        let unstorable = storing::Unstorable::of(headers, &self.0, cookies);
+        let left = headers.iter().filter(|(name, _)| !unstorable.contains(name));
+        *headers = left.map(|(name, value)| (name.clone(), value.clone())).collect();
     }
 }
 

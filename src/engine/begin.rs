@@ -19,6 +19,7 @@ use crate::{
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body;
+use std::sync::Arc;
 
 /// What becomes of a request.
 pub(crate) enum Begin<Q, B> {
@@ -29,7 +30,7 @@ pub(crate) enum Begin<Q, B> {
     /// It takes no part, but its answer may make stored responses invalid.
     Unsafe(Request<Q>),
     /// It needs the store, or the inner service.
-    Ask(Box<Asked>, Q, Option<Box<LookUp>>),
+    Ask(Arc<Asked>, Q, Option<Box<LookUp>>),
 }
 
 /// A request that takes part.
@@ -39,6 +40,8 @@ pub(crate) struct Asked {
     pub(crate) primary: CacheKey,
     /// What the client asks of caches, as far as the policy honours it.
     pub(crate) directives: RequestDirectives,
+    /// True if it has conditions or a range.
+    pub(crate) asks: bool,
 }
 
 impl Engine {
@@ -85,7 +88,8 @@ impl Engine {
             Ok(response) => Begin::Answer(response),
             // The body is empty, but only the client's side can make one of its kind.
             Err(look) => {
-                Begin::Ask(Box::new(Asked { head, primary: keyed.key, directives }), body, look)
+                let asked = Asked { head, primary: keyed.key, directives, asks: has_conditions };
+                Begin::Ask(Arc::new(asked), body, look)
             }
         }
     }

@@ -233,7 +233,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 }
 
 /// What a 304 has of the 200 (RFC 9110 section 15.4.5), and `Last-Modified`, which is a validator too.
-const NOT_MODIFIED_FIELDS: [HeaderName; 8] = [
+static NOT_MODIFIED_FIELDS: [HeaderName; 8] = [
     header::CACHE_CONTROL,
     header::CONTENT_LOCATION,
     header::DATE,

@@ -14,6 +14,7 @@
 //! Runs in its own task. Nobody who waits for it owns it, so a client that leaves cancels nothing.
 use super::{
     Engine, Origin,
+    begin::Asked,
     flight::{Landed, Lead, Supply},
     landing::{Course, fields_for_one},
     look_up::{Found, LookUp},
@@ -25,9 +26,7 @@ use crate::{
     policy::{Limits, RangeFetch},
     semantics::{
         cache_status::Detail,
-        conditional,
-        directives::RequestDirectives,
-        range,
+        conditional, range,
         reuse::{self, Verdict},
         storing::NotStored,
         validation,
@@ -40,6 +39,7 @@ use http::{
     response,
 };
 use std::{
+    mem::swap,
     ops::Range,
     pin::{Pin, pin},
     sync::Arc,
@@ -48,12 +48,9 @@ use tokio::sync::oneshot;
 
 /// What is to be fetched.
 pub(crate) struct Fetch<Q> {
-    /// The client's request.
-    pub(crate) head: request::Parts,
+    pub(crate) asked: Arc<Asked>,
     pub(crate) body: Q,
-    pub(crate) look: LookUp,
-    /// What the client asked of caches.
-    pub(crate) directives: RequestDirectives,
+    pub(crate) look: Box<LookUp>,
 }
 
 /// What the request that started the fetch gets.
@@ -92,28 +89,29 @@ pub(crate) async fn run<O, Q>(
     O: Origin<Q>,
     Q: Send + 'static,
 {
-    let Fetch { head, body, look, directives } = fetch;
-    let again = engine.look_again(&lead, &head, &directives, look).await;
+    let Fetch { asked, body, look } = fetch;
+    let head = &asked.head;
+    let again = engine.look_again(&lead, &asked, look).await;
     let mut course = Course { engine, lead, look: again.look, reply: Some(reply) };
     if let Some(landed) = again.landed {
         return course.land(landed, FromOrigin::default());
     }
 
-    let plan = Plan::of(&course, &head);
+    let plan = Plan::of(&course, head);
     let spare = plan.has_conditions().then(|| origin.clone());
-    let request = Request::from_parts(plan.prepare(&head), body);
+    let request = Request::from_parts(plan.prepare(&course.engine, &asked), body);
     let Some((course, sent)) = course.exchange(origin, request).await else { return };
-    // Boxed, since what comes of an answer is several kilobytes, and a task is moved about before it runs.
-    let Some(course) = Box::pin(course.settle(&head, plan, sent)).await else { return };
+    // Boxed, since what comes of an answer is several kilobytes, which those who wait for one need not take.
+    let Some(course) = Box::pin(course.settle(head, plan, sent)).await else { return };
 
     // The answer fits no condition that was sent. The client's body is spent; another one has to be made.
     course.engine.delete_at(&course.look.key).await;
     let body = course.engine.spare.body::<Q>();
     let (Some(origin), Some(body)) = (spare, body) else { return course.land_unvalidated() };
     let course = course.without_stored();
-    let request = Request::from_parts(Plan::Whole.prepare(&head), body);
+    let request = Request::from_parts(Plan::Whole.prepare(&course.engine, &asked), body);
     let Some((course, sent)) = course.exchange(origin, request).await else { return };
-    if let Some(course) = Box::pin(course.settle(&head, Plan::Whole, sent)).await {
+    if let Some(course) = Box::pin(course.settle(head, Plan::Whole, sent)).await {
         course.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction);
     }
 }
@@ -153,10 +151,12 @@ impl Plan {
     }
 
     /// The request that is sent: no conditions of the client, those of the cache instead.
-    fn prepare(&self, client: &request::Parts) -> request::Parts {
-        let mut head = client.clone();
+    fn prepare(&self, engine: &Engine, client: &Asked) -> request::Parts {
+        let mut head = client.head.clone();
+        engine.mark(head.version, &mut head.headers);
         head.method = Method::GET;
-        for name in &validation::CLIENT_CONDITIONS {
+        let conditions = &validation::CLIENT_CONDITIONS;
+        for name in conditions.iter().filter(|_| client.asks) {
             let is_kept =
                 matches!(self, Self::Part) && matches!(*name, header::RANGE | header::IF_RANGE);
             if !is_kept {
@@ -309,7 +309,7 @@ enum Waited<F: Future> {
 async fn finish_alone<B, E>(
     sending: impl Future<Output = Result<Response<B>, E>> + Unpin,
     mut reply: Reply<B, E>,
-    look: LookUp,
+    look: Box<LookUp>,
 ) {
     let sent = match select(sending, pin!(reply.closed())).await {
         Either::Left((sent, _)) => sent,
@@ -358,34 +358,28 @@ enum Meaning {
 }
 
 struct Again {
-    look: LookUp,
+    look: Box<LookUp>,
     /// Another flight has landed between look-up and seat.
     landed: Option<Landed>,
 }
 
 impl Engine {
-    async fn look_again(
-        &self,
-        lead: &Lead,
-        request: &request::Parts,
-        directives: &RequestDirectives,
-        before: LookUp,
-    ) -> Again {
-        let mut look = self.look_up(lead.primary(), request).await;
+    async fn look_again(&self, lead: &Lead, asked: &Asked, mut before: Box<LookUp>) -> Again {
+        let mut look = self.look_up(lead.primary(), &asked.head).await;
         look.generation = look.generation.or(before.generation);
-        if look.found.is_none() {
-            look.key = before.key.clone();
-        }
         let is_new = |found: &Found| {
             before.found.as_ref().is_none_or(|old| old.head.fetch != found.head.fetch)
         };
-        let fresh = look.found.clone().filter(|found| {
+        let fresh = look.found.as_ref().filter(|found| {
             let freshness = found.head.freshness(&self.clock.read());
-            let verdict =
-                reuse::judge(directives, &found.head.directives, freshness, &self.policy.stale);
-            is_new(found) && verdict == Verdict::Fresh
+            is_new(found) && self.judge(asked, found, freshness) == Verdict::Fresh
         });
-        Again { landed: fresh.map(|found| Landed::stored(look.key.clone(), found)), look }
+        let landed = fresh.map(|found| Landed::stored(look.key.clone(), found.clone()));
+        if look.found.is_none() {
+            swap(&mut look.key, &mut before.key);
+        }
+        *before = look;
+        Again { landed, look: before }
     }
 
     /// Does this request get its range from the origin, and not from the whole?

@@ -23,25 +23,28 @@ use std::sync::Arc;
 pub(super) async fn forward_head<O, Q>(
     engine: &Engine,
     origin: O,
-    asked: Asked,
+    asked: Arc<Asked>,
     body: Q,
-    look: LookUp,
+    look: Box<LookUp>,
     reason: Forward,
 ) -> Answer<O, Q>
 where
     O: Origin<Q>,
 {
-    let request = asked.head.clone();
+    let head = engine.marked(Arc::clone(&asked));
     let request_time = engine.clock.read();
-    let sent = origin.send(Request::from_parts(asked.head, body)).await;
+    let sent = origin.send(Request::from_parts(head, body)).await;
     let has_failed = sent.as_ref().map_or(true, |r| reuse::is_origin_failure(r.status()));
-    if has_failed && let Some(response) = engine.stale_head(&request, &look, reason) {
+    if has_failed && let Some(response) = engine.stale_head(&asked, &look, reason) {
         return Ok(response);
     }
     let (parts, body) = sent?.into_parts();
     if let Some(found) = &look.found {
-        let heard =
-            Heard { asked: &request, answer: &parts, times: (request_time, engine.clock.read()) };
+        let heard = Heard {
+            asked: &asked.head,
+            answer: &parts,
+            times: (request_time, engine.clock.read()),
+        };
         engine.heed_head(&asked.primary, &look, found, heard).await;
     }
     let response = Response::from_parts(parts, body).map(CacheBody::forwarded);
@@ -58,7 +61,7 @@ impl Engine {
     /// What is stale, where it may answer since the origin fails (RFC 5861 section 4).
     fn stale_head<B>(
         &self,
-        request: &request::Parts,
+        asked: &Asked,
         look: &LookUp,
         reason: Forward,
     ) -> Option<Response<CacheBody<B>>> {
@@ -71,10 +74,10 @@ impl Engine {
             head: &found.head,
             supply: Supply::Stored(found.content.clone()),
             age: Some(freshness.current_age),
-            asks: validation::asks(&request.headers),
+            asks: asked.asks,
         };
         let status = CacheStatus { ttl: Some(freshness.ttl()), ..CacheStatus::forwarded(reason) };
-        Some(self.exit(deliver(request, delivery), status.detail_of(Detail::StaleIfError)))
+        Some(self.exit(deliver(&asked.head, delivery), status.detail_of(Detail::StaleIfError)))
     }
 
     async fn heed_head(
@@ -113,7 +116,7 @@ impl Engine {
             path: heard.asked.uri.path(),
             request_headers: &heard.asked.headers,
             status: found.head.status,
-            headers,
+            headers: &headers,
             times: heard.times,
             fetch: found.head.fetch,
             content: Some(found.head.content),

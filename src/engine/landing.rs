@@ -5,7 +5,7 @@ use super::{
     flight::{Landed, Lead, Source},
     look_up::{Found, LookUp},
     pump::pump,
-    reception::{Arrival, Reception, end_to_end},
+    reception::{Arrival, Reception},
 };
 use crate::{
     BoxError, CacheKey, DoNotStore, StoredHead, StoredResponse,
@@ -13,7 +13,7 @@ use crate::{
         cache_status::Detail,
         directives::RequestDirectives,
         reuse::{self, Verdict},
-        storing::{self, NotStored},
+        storing::{NotStored, end_to_end},
         validation,
     },
     stored::{Content, Kind, ResponseHead, rope},
@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 pub(crate) struct Course<B, E> {
     pub(crate) engine: Arc<Engine>,
     pub(crate) lead: Lead,
-    pub(crate) look: LookUp,
+    pub(crate) look: Box<LookUp>,
     /// `None` once the one who asked has got something.
     pub(crate) reply: Option<Reply<B, E>>,
 }
@@ -98,9 +98,9 @@ impl<B, E> Course<B, E> {
     }
 
     /// As if nothing were stored.
-    pub(crate) fn without_stored(self) -> Self {
-        let look = LookUp { found: None, part: None, ..self.look };
-        Self { look, ..self }
+    pub(crate) fn without_stored(mut self) -> Self {
+        (self.look.found, self.look.part) = (None, None);
+        self
     }
 
     fn answer(&mut self, landed: Landed, origin: FromOrigin) {
@@ -114,7 +114,7 @@ impl<B, E> Course<B, E> {
         &self,
         request: &'a request::Parts,
         status: StatusCode,
-        headers: HeaderMap,
+        headers: &'a HeaderMap,
         sent: &Sent<impl Sized>,
     ) -> Arrival<'a> {
         Arrival {
@@ -137,7 +137,7 @@ impl<B, E> Course<B, E> {
         let arrival = Arrival {
             content: Some(stale.head.content),
             part: stale.head.part.clone(),
-            ..self.arrival(request, stale.head.status, headers.clone(), &sent)
+            ..self.arrival(request, stale.head.status, &headers, &sent)
         };
         let is_declined = sent.parts.extensions.get::<DoNotStore>().is_some();
         let received = if is_declined {
@@ -146,7 +146,7 @@ impl<B, E> Course<B, E> {
             self.engine.receive(self.lead.primary(), &self.look, arrival)
         };
         let status = Some(sent.parts.status);
-        let Reception { key, head, own } = match received {
+        let Reception { key, head, own, .. } = match received {
             Ok(received) => received,
             Err(reason) => {
                 let headers = fields_for_one(headers, &sent.parts.headers);
@@ -228,7 +228,7 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     pub(crate) async fn store_or_decline(self, request: &request::Parts, sent: Sent<B>) {
-        let arrival = self.arrival(request, sent.parts.status, sent.parts.headers.clone(), &sent);
+        let arrival = self.arrival(request, sent.parts.status, &sent.parts.headers, &sent);
         let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
         self.store_received(received, sent).await;
     }
@@ -239,7 +239,7 @@ where
         sent: Sent<B>,
     ) {
         let framed = received.and_then(|received| {
-            let declared = self.framed(&sent)?;
+            let declared = self.framed(&sent, Ok(received.declared))?;
             Ok((received, declared))
         });
         let delay = delay_of(&sent);
@@ -263,7 +263,7 @@ where
     ) where
         C: Body<Data = Bytes>,
     {
-        let Reception { key, head, own } = received;
+        let Reception { key, head, own, .. } = received;
         let head = Arc::new(head);
         self.engine.unshareable.forget(&key);
         let (writer, rope) = rope::channel(self.engine.window(), declared);
@@ -298,12 +298,15 @@ where
     }
 
     /// What the body and the inner service say against storing; else the length, if it is known.
-    pub(super) fn framed(&self, sent: &Sent<B>) -> Result<Option<u64>, NotStored> {
+    pub(super) fn framed(
+        &self,
+        sent: &Sent<B>,
+        declared: Result<Option<u64>, ()>,
+    ) -> Result<Option<u64>, NotStored> {
         if sent.parts.extensions.get::<DoNotStore>().is_some() {
             return Err(NotStored::Declined);
         }
-        let declared =
-            storing::content_length(&sent.parts.headers).map_err(|()| NotStored::Framing)?;
+        let declared = declared.map_err(|()| NotStored::Framing)?;
         let exact = sent.body.size_hint().exact();
         match (declared, exact) {
             (Some(declared), Some(exact)) if declared != exact => Err(NotStored::Framing),

@@ -56,8 +56,9 @@ impl LookUp {
     }
 
     /// The same for another variant, of which nothing is known.
-    pub(crate) fn at(self, place: Elsewhere) -> Self {
-        Self { key: place.key, generation: Some(place.generation), found: None, part: None, ..self }
+    pub(crate) fn at(&self, place: Elsewhere) -> Self {
+        let generation = Some(place.generation);
+        Self { index: self.index.clone(), generation, ..Self::nothing(place.key) }
     }
 
     /// Why the request goes forward if nothing was found.
@@ -80,7 +81,9 @@ pub(crate) enum Peeked {
 impl Engine {
     /// The same as [`look_up`](Self::look_up), if the store can tell at once: the path of a hit. `None` means that it cannot.
     pub(crate) fn peek(&self, primary: &CacheKey, request: &request::Parts) -> Option<Peeked> {
-        let stored = self.peek_at(primary)?;
+        let Some(stored) = self.peek_at(primary) else {
+            return self.peek_tells_all.then(|| Peeked::Other(LookUp::nothing(primary.clone())));
+        };
         let index = match self.read(primary, primary, stored)? {
             Read::Response(found) if found.head.part.is_none() => {
                 return Some(Peeked::Plain(found));

@@ -41,6 +41,8 @@ use unshareable::Unshareable;
 /// What all services of one layer share.
 pub(crate) struct Engine {
     store: Box<dyn ErasedStore>,
+    /// As the store says.
+    peek_tells_all: bool,
     flights: Flights,
     unshareable: Unshareable,
     indexing: shelf::Indexing,
@@ -58,6 +60,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(store: impl Store) -> Self {
         Self {
+            peek_tells_all: store.peek_tells_all(),
             store: Box::new(store),
             flights: Flights::default(),
             unshareable: Unshareable::default(),

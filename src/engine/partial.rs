@@ -4,11 +4,14 @@ use super::{
     landing::{Course, delay_of, origin_of},
     look_up::Found,
     pump::pump,
-    reception::{Arrival, Reception, end_to_end},
+    reception::{Arrival, Reception},
 };
 use crate::{
     BoxError, ContentBody, StoredHead, StoredResponse,
-    semantics::{storing::NotStored, validation},
+    semantics::{
+        storing::{self, NotStored, end_to_end},
+        validation,
+    },
     stored::{Content, Kind, Parts, Piece, ResponseHead, Whose, rope},
 };
 use bytes::Bytes;
@@ -37,7 +40,8 @@ where
         sent: Sent<B>,
     ) {
         let size = range.end.saturating_sub(range.start);
-        let framed = self.framed(&sent).and_then(|declared| {
+        let framed = self.framed(&sent, storing::content_length(&sent.parts.headers));
+        let framed = framed.and_then(|declared| {
             if complete > self.engine.policy.limits.max_object {
                 return Err(NotStored::TooLarge);
             }
@@ -59,7 +63,7 @@ where
             headers.remove(header::CONTENT_LENGTH);
             let arrival = Arrival {
                 part: Some(part),
-                ..self.arrival(request, StatusCode::OK, headers, &sent)
+                ..self.arrival(request, StatusCode::OK, &headers, &sent)
             };
             Ok((self.engine.receive(self.lead.primary(), &self.look, arrival)?, size))
         });
@@ -111,10 +115,10 @@ where
     ) -> Option<Self> {
         let Some(parts) = &part.head.part else { return Some(self) };
         let size = gap.end.saturating_sub(gap.start);
-        let framed = self.framed(&sent);
+        let framed = self.framed(&sent, storing::content_length(&sent.parts.headers));
         let mut headers = combined_fields(Some(&part), &sent.parts.headers);
         headers.insert(header::CONTENT_LENGTH, parts.complete.into());
-        let arrival = self.arrival(request, StatusCode::OK, headers, &sent);
+        let arrival = self.arrival(request, StatusCode::OK, &headers, &sent);
         let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
         let before = parts.locate(&(0..gap.start)).unwrap_or_default();
         let after = parts.locate(&(gap.end..parts.complete)).unwrap_or_default();

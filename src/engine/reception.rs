@@ -7,7 +7,7 @@ use crate::{
         directives::Directives,
         fields, freshness, groups,
         selecting::{self, Nominated},
-        storing::{self, Candidate, NotStored, SetCookie},
+        storing::{self, Candidate, NotStored, Unstorable},
         targeted,
     },
     stored::{self, Membership, Parts, ResponseHead},
@@ -21,7 +21,7 @@ pub(crate) struct Arrival<'a> {
     pub(crate) path: &'a str,
     pub(crate) request_headers: &'a HeaderMap,
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: &'a HeaderMap,
     pub(crate) times: (Moment, Moment),
     /// The number of the fetch.
     pub(crate) fetch: u64,
@@ -35,6 +35,8 @@ pub(crate) struct Arrival<'a> {
 pub(crate) struct Reception {
     pub(crate) key: CacheKey,
     pub(crate) head: ResponseHead,
+    /// The length that the head declares.
+    pub(crate) declared: Option<u64>,
     /// The fields for the one who asked, where they are more than those that are stored.
     pub(crate) own: Option<HeaderMap>,
 }
@@ -47,45 +49,42 @@ impl Engine {
         look: &LookUp,
         arrival: Arrival<'_>,
     ) -> Result<Reception, NotStored> {
-        let Arrival { request_method, path, request_headers, status, mut headers, .. } = arrival;
+        let Arrival { request_method, path, request_headers, status, headers, .. } = arrival;
         let (request_time, response_time) = arrival.times;
-        let selected = targeted::select(&headers, &self.policy.targets);
-        let nominated = Nominated::of(&headers);
+        let selected = targeted::select(headers, &self.policy.targets);
+        let nominated = Nominated::of(headers);
         let lifetime = freshness::lifetime(
             status,
-            &headers,
+            headers,
             &selected.directives,
             selected.targeted,
             response_time.wall,
             &self.policy.lifetime,
         );
+        let declared = storing::content_length(headers);
         let candidate = Candidate {
             request_method,
             path,
             request_headers,
             status,
-            headers: &headers,
+            headers,
             directives: &selected.directives,
+            declared,
             lifetime,
             nominated: &nominated,
         };
         storing::may_store(&candidate, &self.policy.storing)?;
-        if storing::content_length(&headers) > Ok(Some(self.policy.limits.max_object))
-            || size(&headers) > self.policy.limits.max_head
+        let declared = declared.map_err(|()| NotStored::Framing)?;
+        if declared > Some(self.policy.limits.max_object)
+            || size(headers) > self.policy.limits.max_head
         {
             return Err(NotStored::TooLarge);
         }
 
+        let date = freshness::date_value(headers, response_time.wall);
         let corrected_initial_age =
-            freshness::corrected_initial_age(&headers, request_time.wall, response_time.wall);
-        let date = freshness::date_value(&headers, response_time.wall);
-        // RFC 9110 section 6.6.1.
-        if !headers.contains_key(header::DATE)
-            && let Some(value) = fields::date_of(response_time.wall)
-        {
-            headers.insert(header::DATE, value);
-        }
-        let (own, headers) = self.divide(headers, &selected.directives);
+            freshness::corrected_initial_age(headers, date, request_time.wall, response_time.wall);
+        let (own, headers) = self.divide(headers, &selected.directives, response_time);
         let (key, variant) = match nominated {
             Nominated::Fields(shape) => {
                 let generation = look.generation.unwrap_or_else(random);
@@ -120,28 +119,30 @@ impl Engine {
             part: arrival.part,
             fetch: arrival.fetch,
         };
-        Ok(Reception { key, head, own })
+        Ok(Reception { key, head, declared, own })
     }
 
     /// The fields for the one who asked, if they differ, and those for the store.
     fn divide(
         &self,
-        mut headers: HeaderMap,
+        headers: &HeaderMap,
         directives: &Directives,
+        response_time: Moment,
     ) -> (Option<HeaderMap>, HeaderMap) {
-        let cookies = self.policy.storing.set_cookie;
-        let withholds = directives.withheld_fields().any(|name| headers.contains_key(name))
-            || (cookies == SetCookie::Strip && headers.contains_key(header::SET_COOKIE));
-        let own = withholds.then(|| end_to_end(headers.clone()));
-        storing::remove_unstorable(&mut headers, directives, cookies);
-        (own, stored::compact(&headers))
+        // RFC 9110 section 6.6.1.
+        let date = (!headers.contains_key(header::DATE))
+            .then(|| fields::date_of(response_time.wall))
+            .flatten();
+        let unstorable = Unstorable::of(headers, directives, self.policy.storing.set_cookie);
+        let own = headers.keys().any(|name| unstorable.is_withheld(name)).then(|| {
+            let mut own = storing::end_to_end(headers.clone());
+            date.iter().for_each(|date| drop(own.insert(header::DATE, date.clone())));
+            own
+        });
+        let storable = headers.iter().filter(|(name, _)| !unstorable.contains(name));
+        let added = date.iter().map(|date| (&header::DATE, date));
+        (own, stored::compact(storable.chain(added)))
     }
-}
-
-/// What the one who asked gets: all but what belongs to the connection.
-pub(crate) fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
-    storing::remove_unstorable(&mut headers, &Directives::default(), SetCookie::Store);
-    headers
 }
 
 fn size(headers: &HeaderMap) -> usize {

@@ -34,7 +34,7 @@ use crate::{
         validation,
     },
 };
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header, request};
 use std::{future::pending, panic::resume_unwind, sync::Arc};
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -45,7 +45,7 @@ pub(super) type Answer<O, Q> =
 pub(crate) async fn respond<O, Q>(
     engine: Arc<Engine>,
     origin: O,
-    asked: Box<Asked>,
+    asked: Arc<Asked>,
     body: Q,
     look: Option<Box<LookUp>>,
 ) -> Answer<O, Q>
@@ -53,10 +53,9 @@ where
     O: Origin<Q>,
     Q: Send + 'static,
 {
-    let mut asked = *asked;
     let look = match look {
-        Some(look) => *look,
-        None => engine.look_up(&asked.primary, &asked.head).await,
+        Some(look) => look,
+        None => Box::new(engine.look_up(&asked.primary, &asked.head).await),
     };
     let now = engine.clock.read();
     let reason = match &look.found {
@@ -68,7 +67,6 @@ where
                 Verdict::StaleWhileRevalidate => {
                     let detail = Some(Detail::StaleWhileRevalidate);
                     let response = engine.hit_with(&asked, found, freshness, detail);
-                    engine.mark(asked.head.version, &mut asked.head.headers);
                     refresh(engine, origin, asked, body, look);
                     return Ok(response);
                 }
@@ -79,7 +77,6 @@ where
     if asked.directives.only_if_cached {
         return Ok(engine.refuse(StatusCode::GATEWAY_TIMEOUT, Detail::OnlyIfCached));
     }
-    engine.mark(asked.head.version, &mut asked.head.headers);
     if asked.head.method == Method::HEAD {
         return forward_head(&engine, origin, asked, body, look, reason).await;
     }
@@ -90,9 +87,9 @@ where
 async fn ask<O, Q>(
     engine: Arc<Engine>,
     origin: O,
-    asked: Asked,
+    asked: Arc<Asked>,
     body: Q,
-    look: LookUp,
+    look: Box<LookUp>,
     reason: Forward,
 ) -> Answer<O, Q>
 where
@@ -101,7 +98,7 @@ where
 {
     let status = CacheStatus::forwarded(reason);
     // RFC 9111 section 4.3.2: they are the origin's to evaluate, so it has to see them.
-    if conditional::is_for_origin(&asked.head.headers) {
+    if asked.asks && conditional::is_for_origin(&asked.head.headers) {
         return forward(&engine, origin, asked, body, status).await;
     }
     if engine.fetches_part(&asked.head, &look) {
@@ -121,7 +118,7 @@ where
     }
     match engine.find_seat(&asked, look).await {
         Place::Lead(lead, look) => {
-            lead_fetch(engine, origin, asked, body, *look, lead, status).await
+            lead_fetch(engine, origin, asked, body, look, lead, status).await
         }
         Place::Shared(landed, supply) => {
             let status = CacheStatus { collapsed: true, ..status };
@@ -137,9 +134,9 @@ where
 async fn lead_fetch<O, Q>(
     engine: Arc<Engine>,
     origin: O,
-    asked: Asked,
+    asked: Arc<Asked>,
     body: Q,
-    look: LookUp,
+    look: Box<LookUp>,
     lead: Lead,
     status: CacheStatus,
 ) -> Answer<O, Q>
@@ -147,7 +144,7 @@ where
     O: Origin<Q>,
     Q: Send + 'static,
 {
-    let fetch = Fetch { head: asked.head.clone(), body, look, directives: asked.directives };
+    let fetch = Fetch { asked: Arc::clone(&asked), body, look };
     let (task, answer) = start(&engine, origin, fetch, lead);
     let fetched = receive(task, answer).await?;
     Ok(engine.conclude(&asked, fetched, status))
@@ -157,9 +154,9 @@ where
 async fn ask_alone<O, Q>(
     engine: Arc<Engine>,
     origin: O,
-    asked: Asked,
+    asked: Arc<Asked>,
     body: Q,
-    look: LookUp,
+    look: Box<LookUp>,
     status: CacheStatus,
 ) -> Answer<O, Q>
 where
@@ -183,14 +180,13 @@ where
 }
 
 /// Fetches behind the client's back, unless somebody does already.
-fn refresh<O, Q>(engine: Arc<Engine>, origin: O, asked: Asked, body: Q, look: LookUp)
+fn refresh<O, Q>(engine: Arc<Engine>, origin: O, asked: Arc<Asked>, body: Q, look: Box<LookUp>)
 where
     O: Origin<Q>,
     Q: Send + 'static,
 {
     if let Seat::Lead(lead) = engine.take_seat(&asked, &look) {
-        let Asked { head, directives, .. } = asked;
-        drop(start(&engine, origin, Fetch { head, body, look, directives }, lead));
+        drop(start(&engine, origin, Fetch { asked, body, look }, lead));
     }
 }
 
@@ -209,7 +205,9 @@ where
     Q: Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    (tokio::spawn(fetch::run(Arc::clone(engine), origin, fetch, lead, reply)), answer)
+    // Boxed, since a task is moved about before it runs.
+    let run = Box::pin(fetch::run(Arc::clone(engine), origin, fetch, lead, reply));
+    (tokio::spawn(run), answer)
 }
 
 /// What the fetch brings. A panic of the inner service goes on in the request that asked.
@@ -236,18 +234,25 @@ pub(super) async fn receive<B, E>(
 async fn forward<O, Q>(
     engine: &Engine,
     origin: O,
-    asked: Asked,
+    asked: Arc<Asked>,
     body: Q,
     status: CacheStatus,
 ) -> Answer<O, Q>
 where
     O: Origin<Q>,
 {
-    let response = origin.send(Request::from_parts(asked.head, body)).await?;
+    let response = origin.send(Request::from_parts(engine.marked(asked), body)).await?;
     Ok(engine.exit(response.map(CacheBody::forwarded), status))
 }
 
 impl Engine {
+    /// The client's request as it is forwarded.
+    pub(super) fn marked(&self, asked: Arc<Asked>) -> request::Parts {
+        let mut head = Arc::try_unwrap(asked).map_or_else(|a| a.head.clone(), |a| a.head);
+        self.mark(head.version, &mut head.headers);
+        head
+    }
+
     pub(super) fn judge(&self, asked: &Asked, found: &Found, freshness: Freshness) -> Verdict {
         reuse::judge(&asked.directives, &found.head.directives, freshness, &self.policy.stale)
     }
@@ -263,7 +268,7 @@ impl Engine {
             head: &found.head,
             supply: Supply::Stored(found.content.clone()),
             age: Some(freshness.current_age),
-            asks: validation::asks(&asked.head.headers),
+            asks: asked.asks,
         };
         let status = CacheStatus { detail, ..CacheStatus::hit(freshness.ttl()) };
         self.exit(deliver(&asked.head, delivery), status)
@@ -314,7 +319,7 @@ impl Engine {
         let is_new = origin.status.is_some() && !landed.on_error;
         let has_age = landed.head.headers.get(header::AGE).is_some_and(|age| !age.is_empty());
         let age = (!is_new || has_age).then_some(freshness.current_age);
-        let asks = validation::asks(&asked.head.headers);
+        let asks = asked.asks;
         let mut response = deliver(&asked.head, Delivery { head: &landed.head, supply, age, asks });
         *response.extensions_mut() = origin.extensions;
         let status = CacheStatus {

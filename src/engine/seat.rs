@@ -29,16 +29,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 impl Engine {
     /// Leads or waits, for no longer than the policy says.
-    pub(super) async fn find_seat(&self, asked: &Asked, mut look: LookUp) -> Place {
+    pub(super) async fn find_seat(&self, asked: &Asked, mut look: Box<LookUp>) -> Place {
         let limit = self.policy.limits.wait_timeout.min(LONGEST_WAIT);
         let deadline = Instant::now() + limit;
         let mut has_failed = false;
         for _ in 0..SEATS {
             let (landed, supply) = match self.take_seat(asked, &look) {
-                Seat::Lead(lead) => return Place::Lead(lead, Box::new(look)),
+                Seat::Lead(lead) => return Place::Lead(lead, look),
                 Seat::Full => return Place::Alone(Some(Detail::FetchLimit)),
                 Seat::Elsewhere(place) => {
-                    look = look.at(place);
+                    *look = look.at(place);
                     continue;
                 }
                 Seat::Landed(landed, supply) => (landed, supply),
@@ -54,7 +54,7 @@ impl Engine {
                         return Place::Alone(Some(Detail::Unshareable));
                     }
                     Ok(Ok(Landing::Over)) => {
-                        look = self.look_up(&asked.primary, &asked.head).await;
+                        *look = self.look_up(&asked.primary, &asked.head).await;
                         match self.fresh(asked, &look) {
                             Some(landed) => landed,
                             None => continue,
@@ -70,7 +70,7 @@ impl Engine {
                 },
             };
             match self.variant_for(asked, &landed) {
-                Some(place) => look = look.at(place),
+                Some(place) => *look = look.at(place),
                 None if !landed.head.suffices(&asked.head) => return Place::Alone(None),
                 None => return Place::Shared(landed, supply),
             }

@@ -82,7 +82,7 @@ where
         return Ok(engine.exit(response.map(CacheBody::forwarded), status));
     };
     let (reply, answer) = oneshot::channel::<Result<Fetched<O::Body>, O::Error>>();
-    let look = LookUp::nothing(target.clone());
+    let look = Box::new(LookUp::nothing(target.clone()));
     let course = Course { engine: Arc::clone(&engine), lead, look, reply: Some(reply) };
     let request = asked.clone();
     let task = tokio::spawn(async move {
@@ -91,7 +91,7 @@ where
             path: request.uri.path(),
             request_headers: &request.headers,
             status: sent.parts.status,
-            headers: sent.parts.headers.clone(),
+            headers: &sent.parts.headers,
             times: sent.times,
             fetch: course.lead.number(),
             content: None,
@@ -104,7 +104,8 @@ where
     // Its conditions were for the inner service.
     let (mut head, ()) = Request::new(()).into_parts();
     head.method = asked.method;
-    let asked = Asked { head, primary: target, directives: RequestDirectives::default() };
+    let directives = RequestDirectives::default();
+    let asked = Asked { head, primary: target, directives, asks: false };
     Ok(match fetched {
         Fetched::Private { response, .. } => {
             engine.exit(response.map(CacheBody::forwarded), status)

@@ -98,7 +98,7 @@ mod tests {
         for (name, value) in [("content-length", "1"), ("transfer-encoding", "chunked")] {
             assert_eq!(of(name, value), Survey { announces_content: true, ..none });
         }
-        for name in CLIENT_CONDITIONS {
+        for name in &CLIENT_CONDITIONS {
             assert_eq!(of(name.as_str(), "a"), Survey { conditions: true, ..none });
         }
         for name in influential::NAMES {

@@ -115,11 +115,11 @@ pub(crate) fn date_value(headers: &HeaderMap, response_time: SystemTime) -> Syst
 /// Section 4.2.3, all of it that is known when the response arrives.
 pub(crate) fn corrected_initial_age(
     headers: &HeaderMap,
+    date_value: SystemTime,
     request_time: SystemTime,
     response_time: SystemTime,
 ) -> Duration {
-    let apparent_age =
-        response_time.duration_since(date_value(headers, response_time)).unwrap_or_default();
+    let apparent_age = response_time.duration_since(date_value).unwrap_or_default();
     let response_delay = response_time.duration_since(request_time).unwrap_or_default();
     let corrected_age_value = age_value(headers).saturating_add(response_delay);
     apparent_age.max(corrected_age_value)
@@ -253,7 +253,9 @@ mod tests {
     #[test]
     fn s4_2_3_age() {
         let age = |lines: &[(&str, String)]| {
-            corrected_initial_age(&headers(lines), at(10), at(14)).as_secs()
+            let headers = headers(lines);
+            let date = date_value(&headers, at(14));
+            corrected_initial_age(&headers, date, at(10), at(14)).as_secs()
         };
         assert_eq!(age(&[]), 4, "response_delay");
         assert_eq!(age(&[("date", date(0))]), 14, "apparent_age");

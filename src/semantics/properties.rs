@@ -143,7 +143,7 @@ proptest! {
         let lifetime = lifetime(status, &response, &directives, false, now, &lifetime_rules(default));
         let candidate = Candidate {
             request_method: &Method::GET, path: "/", request_headers: &request, status, headers: &response,
-            directives: &directives, lifetime, nominated: &selecting::Nominated::of(&response),
+            directives: &directives, declared: content_length(&response), lifetime, nominated: &selecting::Nominated::of(&response),
         };
         let rules = StoringRules { set_cookie: SetCookie::Store, honor_request_no_store: false, store_post: true, ignore_cookies: true };
         prop_assert!(may_store(&candidate, &rules).is_err());
@@ -183,7 +183,7 @@ proptest! {
         let selected = targeted::select(&one, &targeted::cdn());
         let found = lifetime(status, &one, &selected.directives, selected.targeted, now, &lifetime_rules(Some(5)));
         prop_assert!(found.length <= Duration::from_secs(fields::MAX_DELTA));
-        let _ = corrected_initial_age(&one, now, now);
+        let _ = corrected_initial_age(&one, now, now, now);
         let _ = (conditional::is_not_modified(&one, &two), conditional::if_range(&one, &two), range::carried(&one), range::asks_for_one(&one));
         let _ = (groups::listed(&one, &groups::CACHE_GROUPS), selecting::preferred_language(&one), selecting::content_language(&one));
         let _ = forwarding::is_loop(&one, &HeaderValue::from_static("x"));

@@ -58,7 +58,7 @@ pub(crate) fn normalised(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u
 
 /// Fields whose values are no lists: each byte of them may mean something. Of a field that nobody knows it is taken for granted that white space beside
 /// commas, and lines instead of commas, mean nothing.
-const SINGLE: [HeaderName; 10] = [
+static SINGLE: [HeaderName; 10] = [
     header::AUTHORIZATION,
     header::COOKIE,
     header::FROM,

@@ -120,6 +120,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) directives: &'a Directives,
+    /// As [`content_length`] says.
+    pub(crate) declared: Result<Option<u64>, ()>,
     pub(crate) lifetime: Lifetime,
     pub(crate) nominated: &'a Nominated,
 }
@@ -163,7 +165,7 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
     )?;
     forbid(lists_end_to_end_field(c.headers), NotStored::Connection)?;
     forbid(is_event_stream(c.headers), NotStored::EventStream)?;
-    forbid(content_length(c.headers).is_err(), NotStored::Framing)?;
+    forbid(c.declared.is_err(), NotStored::Framing)?;
     let is_asked_for = matches!(c.lifetime.source, Source::Explicit | Source::Silent);
     forbid(
         !is_asked_for
@@ -247,20 +249,45 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
 }
 
 /// Section 3.1: the fields that are not stored.
-pub(crate) fn remove_unstorable(
-    headers: &mut HeaderMap,
-    directives: &Directives,
+pub(crate) struct Unstorable<'a> {
+    listed: Vec<HeaderName>,
+    directives: &'a Directives,
     cookies: SetCookie,
-) {
-    let listed: Vec<HeaderName> = fields::list(headers, &header::CONNECTION)
-        .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .collect();
-    for name in listed.iter().chain(&HOP_BY_HOP).chain(directives.withheld_fields()) {
+}
+
+impl<'a> Unstorable<'a> {
+    pub(crate) fn of(headers: &HeaderMap, directives: &'a Directives, cookies: SetCookie) -> Self {
+        let listed = fields::list(headers, &header::CONNECTION)
+            .filter_map(|name| HeaderName::from_bytes(name).ok())
+            .collect();
+        Self { listed, directives, cookies }
+    }
+
+    pub(crate) fn contains(&self, name: &HeaderName) -> bool {
+        is_hop_by_hop(name) || self.listed.contains(name) || self.is_withheld(name)
+    }
+
+    /// The one who asked may have it, and nobody else.
+    pub(crate) fn is_withheld(&self, name: &HeaderName) -> bool {
+        self.directives.withheld_fields().any(|withheld| withheld == name)
+            || self.cookies == SetCookie::Strip && *name == header::SET_COOKIE
+    }
+}
+
+/// What is left of the fields for the one who asked: all but what belongs to the connection.
+pub(crate) fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
+    let none = Directives::default();
+    let unstorable = Unstorable::of(&headers, &none, SetCookie::Store);
+    for name in unstorable.listed.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
-    if cookies == SetCookie::Strip {
-        headers.remove(header::SET_COOKIE);
-    }
+    headers
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    // By the first letter, since most fields begin with another one.
+    matches!(name.as_str().as_bytes().first(), Some(b'c' | b'k' | b'p' | b't' | b'u'))
+        && HOP_BY_HOP.contains(name)
 }
 
 fn lists_end_to_end_field(headers: &HeaderMap) -> bool {
@@ -270,7 +297,7 @@ fn lists_end_to_end_field(headers: &HeaderMap) -> bool {
 }
 
 /// Section 3.1 and RFC 9110 section 7.6.1.
-pub(crate) const HOP_BY_HOP: [HeaderName; 9] = [
+pub(crate) static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -283,7 +310,7 @@ pub(crate) const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// A `Connection` that lists one of these is an attack or a mistake: without the field the response means something else.
-const END_TO_END: [HeaderName; 16] = [
+static END_TO_END: [HeaderName; 16] = [
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
     header::CONTENT_ENCODING,
@@ -336,6 +363,7 @@ mod tests {
                 status: StatusCode::from_u16(case.status).unwrap(),
                 headers: &response,
                 directives: &directives,
+                declared: content_length(&response),
                 lifetime: Lifetime { length: Duration::ZERO, source },
                 nominated: &Nominated::of(&response),
             },
@@ -432,7 +460,7 @@ mod tests {
 
     #[test]
     fn s3_1_fields_that_are_not_stored() {
-        let mut headers = map(&[
+        let headers = map(&[
             ("connection", "x-a, close"),
             ("x-a", "1"),
             ("keep-alive", "5"),
@@ -443,8 +471,9 @@ mod tests {
             ("cache-control", "no-cache=\"x-b\", private=x-c"),
         ]);
         let directives = Directives::of_response(&headers);
-        remove_unstorable(&mut headers, &directives, SetCookie::Store);
-        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        let unstorable = Unstorable::of(&headers, &directives, SetCookie::Store);
+        let left = headers.keys().filter(|name| !unstorable.contains(name));
+        let left: Vec<_> = left.map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-d", "cache-control"]);
     }
 }

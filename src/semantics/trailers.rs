@@ -18,7 +18,7 @@ pub(crate) fn storable(
 }
 
 /// Framing, routing, authentication, control of responses, and what tells how to read the content.
-const HEAD_ONLY: [HeaderName; 24] = [
+static HEAD_ONLY: [HeaderName; 24] = [
     header::AGE,
     header::CACHE_CONTROL,
     HeaderName::from_static("cdn-cache-control"),

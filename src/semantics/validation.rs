@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Conditions and ranges that a client may have sent: never sent on with a fetch whose response may be stored
 /// (RFC 9111 section 4.3.1), but answered from the response afterwards.
-pub(crate) const CLIENT_CONDITIONS: [HeaderName; 6] = [
+pub(crate) static CLIENT_CONDITIONS: [HeaderName; 6] = [
     header::IF_MATCH,
     header::IF_NONE_MATCH,
     header::IF_MODIFIED_SINCE,
@@ -12,11 +12,6 @@ pub(crate) const CLIENT_CONDITIONS: [HeaderName; 6] = [
     header::IF_RANGE,
     header::RANGE,
 ];
-
-/// Does a request have one of these?
-pub(crate) fn asks(request: &HeaderMap) -> bool {
-    CLIENT_CONDITIONS.iter().any(|name| request.contains_key(name))
-}
 
 /// Section 4.3.1: asks the origin whether the stored response is still good.
 pub(crate) fn add_validators(request: &mut HeaderMap, stored: &HeaderMap) {
@@ -74,7 +69,7 @@ pub(crate) fn freshen(stored: &mut HeaderMap, update: &HeaderMap) {
 }
 
 /// They describe the content that is stored, which a 304 does not have (section 3.2).
-const NOT_UPDATED: [HeaderName; 3] =
+static NOT_UPDATED: [HeaderName; 3] =
     [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_RANGE];
 
 /// The entity tag, if it is a strong one.

@@ -146,6 +146,10 @@ impl Store for MemoryStore {
         self.cache.get(key)
     }
 
+    fn peek_tells_all(&self) -> bool {
+        true
+    }
+
     async fn put(&self, key: &CacheKey, response: StoredResponse) -> Result<(), StoreError> {
         let content = self.read(&response.content).await?;
         let response = response.with_content(content);

@@ -77,6 +77,12 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
+    /// True if [`peek`](Self::peek) tells all there is: what it does not find is not there, and [`get`](Self::get) is not asked. For
+    /// stores that never wait.
+    fn peek_tells_all(&self) -> bool {
+        false
+    }
+
     /// Reads the content to its end and puts the response under the key.
     fn put(
         &self,
@@ -124,6 +130,10 @@ impl<T: Store> Store for Arc<T> {
 
     fn peek(&self, key: &CacheKey) -> Option<StoredResponse> {
         T::peek(self, key)
+    }
+
+    fn peek_tells_all(&self) -> bool {
+        T::peek_tells_all(self)
     }
 
     fn put(
