@@ -13,7 +13,10 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::{
+    task::yield_now,
+    time::{Instant, Sleep, sleep},
+};
 
 /// Any way out but the last line truncates the rope. `directives` are those of the response.
 pub(crate) async fn pump<B>(
@@ -64,7 +67,12 @@ pub(crate) async fn pump<B>(
                     if arrived > limits.max_object {
                         rope.refuse_store();
                     }
+                    let is_first = arrived == chunk.len() as u64;
                     writer.push(chunk);
+                    // However much more is ready: those who wait get the first byte first.
+                    if is_first && !body.is_end_stream() && rope.declared() != Some(arrived) {
+                        yield_now().await;
+                    }
                     if patience.make_room(&writer).await.is_err() {
                         return;
                     }

@@ -1,13 +1,31 @@
 //! A limit on how long something may take.
-use futures_util::future::poll_immediate;
-use std::{future::Future, pin::pin, time::Duration};
-use tokio::time::{error::Elapsed, timeout};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+use tokio::time::{Sleep, sleep};
 
-/// As [`timeout`], but what is ready at once, as most answers of a store in memory and most frames are, needs no timer.
+/// The time is up.
+#[derive(Debug)]
+pub(super) struct Elapsed;
+
+/// As [`tokio::time::timeout`], but what is ready at once, as most answers of a store in memory and most frames are, needs no timer.
 pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
     let mut future = pin!(future);
-    match poll_immediate(future.as_mut()).await {
-        Some(output) => Ok(output),
-        None => timeout(limit, future).await,
-    }
+    let mut timer = pin!(None::<Sleep>);
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        if timer.is_none() {
+            timer.set(Some(sleep(limit)));
+        }
+        match timer.as_mut().as_pin_mut() {
+            Some(timer) => timer.poll(cx).map(|()| Err(Elapsed)),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
