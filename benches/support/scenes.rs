@@ -20,7 +20,7 @@ pub(crate) type Scene = Box<dyn FnMut(usize) -> Run>;
 /// Gives back the requests, which are made before it starts and dropped after it has ended.
 pub(crate) type Run = LocalBoxFuture<'static, Vec<Ask>>;
 
-/// Far more than is stored, so that nothing is evicted, and moka does not age its sketch of frequencies at a moment that chance chooses.
+/// Far more than is stored, so that nothing is evicted.
 const STORE: u64 = 64 << 30;
 
 /// What a run is made of: requests for one service, and what there is to say when they are through.
@@ -82,7 +82,6 @@ impl Edge {
             send_all(&mut self.service, &[request]).await;
             settled(&self.handle).await;
         }
-        // Asking for the weight makes moka do what it has put off.
         assert!(self.store.weight() > 0);
         let Self { service, handle, .. } = self;
         let forwarded = handle.stats().forwarded;

@@ -216,12 +216,12 @@ async fn peek_says_what_get_says(store: &impl Store) {
     assert!(store.peek(&key("a")).is_none(), "what was deleted is gone");
 }
 
-fn key(name: &str) -> CacheKey {
+pub(super) fn key(name: &str) -> CacheKey {
     CacheKey::from_bytes(name.as_bytes().to_vec())
 }
 
 /// A head with everything that is easily lost: repeated fields, bytes that are no text, times with fractions.
-fn head(name: &str, version: u8) -> StoredHead {
+pub(super) fn head(name: &str, version: u8) -> StoredHead {
     let mut headers = HeaderMap::new();
     for value in [&b"1"[..], b"2", b"\xff\xfe", b""] {
         if let Ok(value) = HeaderValue::from_bytes(value) {

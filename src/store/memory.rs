@@ -6,7 +6,10 @@ use crate::{
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use moka::{ops::compute::Op, sync::Cache};
+use quick_cache::{
+    Lifecycle, OptionsBuilder, Weighter,
+    sync::{Cache, EntryAction, EntryResult},
+};
 use std::{
     fmt,
     hash::{BuildHasher, Hasher},
@@ -17,7 +20,10 @@ use std::{
 };
 
 /// A store in memory, bounded in bytes: content, heads, keys and overhead are weighed. What is asked for often stays, what is asked for once does not
-/// drive it out (moka's TinyLFU). Responses that are arriving take at most as much again. Clones share one store.
+/// drive it out (Clock-PRO, as `quick_cache` has it). Responses that are arriving take at most as much again. Clones share one store.
+///
+/// A response may take fifteen sixteenths of the store, or of its part: a store of 1 GiB has two parts with a lock and a share of the capacity each,
+/// and the larger it is the more, up to sixteen; no part has less than 512 MiB.
 ///
 /// # Example
 /// ```
@@ -30,53 +36,108 @@ use std::{
 /// ```
 #[derive(Clone)]
 pub struct MemoryStore {
-    cache: Cache<CacheKey, StoredResponse, Hashed>,
+    cache: Arc<Responses>,
     capacity: u64,
     /// Bytes of responses that are arriving.
     reading: Arc<AtomicU64>,
 }
 
+type Responses = Cache<CacheKey, Weighed, Weights, Hashed, Evictions>;
+
 impl MemoryStore {
     /// A store of `capacity` bytes.
     pub fn new(capacity: u64) -> Self {
-        let cache = Cache::builder()
-            .max_capacity(capacity)
-            .weigher(|key: &CacheKey, response: &StoredResponse| {
-                u32::try_from(weigh(key, response)).unwrap_or(u32::MAX)
-            })
-            .build_with_hasher(Hashed);
+        let options = OptionsBuilder::new()
+            .shards(shards(capacity))
+            .weight_capacity(capacity)
+            .hot_allocation(HOT)
+            .estimated_items_capacity(usize::try_from(capacity / GHOST).unwrap_or(usize::MAX))
+            .ghost_allocation(1.0)
+            .build()
+            .expect("both capacities are given");
+        let cache = Arc::new(Cache::with_options(options, Weights, Hashed, Evictions));
         Self { cache, capacity, reading: Arc::default() }
     }
 
-    /// Bytes that the stored responses take. Responses that came or went a moment ago may not be counted yet.
+    /// Bytes that the stored responses take.
     pub fn weight(&self) -> u64 {
-        self.cache.run_pending_tasks();
-        self.cache.weighted_size()
+        self.cache.weight()
     }
 
     /// How many responses are stored, each variant being one, and the list of the variants of an URI another.
     pub fn len(&self) -> u64 {
-        self.cache.run_pending_tasks();
-        self.cache.entry_count()
+        self.cache.len() as u64
     }
 
     /// True if nothing is stored.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.cache.is_empty()
     }
 }
 
-/// The key lies in the map and in the head; moka's entry, its queues and counters are part of the head's overhead.
-fn weigh(key: &CacheKey, response: &StoredResponse) -> u64 {
-    let content = response.content.len().unwrap_or(u64::MAX);
-    content
-        .saturating_add(response.head.weight() as u64)
-        .saturating_add(key.as_bytes().len() as u64)
+/// How many parts a store has, each with its lock and its share of the capacity: few enough that what is large still fits into one, and not so
+/// many that a share is used up in one part while there is room in another.
+fn shards(capacity: u64) -> usize {
+    const SMALLEST: u64 = 512 * 1024 * 1024;
+    match capacity / SMALLEST {
+        0 | 1 => 1,
+        2 | 3 => 2,
+        4..8 => 4,
+        8..16 => 8,
+        16.. => 16,
+    }
+}
+
+/// What is asked for again may take so much of a part; the rest is for what is new. Exact in binary.
+const HOT: f64 = 15.0 / 16.0;
+
+/// One key that was driven out is remembered for so many bytes of capacity. If it comes back, it is taken for one that is asked for often.
+/// `benches/README.md` tells what other numbers do.
+const GHOST: u64 = 128 * 1024;
+
+/// A response, weighed once: the store asks for the weight whenever it makes room.
+#[derive(Clone)]
+struct Weighed {
+    response: StoredResponse,
+    weight: u64,
+}
+
+impl Weighed {
+    /// The key lies in the map and in the head; the rest of the entry is part of the head's overhead.
+    fn new(key: &CacheKey, response: StoredResponse) -> Self {
+        let content = response.content.len().unwrap_or(u64::MAX);
+        let weight = content
+            .saturating_add(response.head.weight() as u64)
+            .saturating_add(key.as_bytes().len() as u64);
+        Self { response, weight }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Weights;
+
+impl Weighter<CacheKey, Weighed> for Weights {
+    fn weight(&self, _: &CacheKey, weighed: &Weighed) -> u64 {
+        weighed.weight
+    }
+}
+
+/// Collects what is driven out, which is then dropped without holding a lock.
+#[derive(Clone, Copy)]
+struct Evictions;
+
+impl Lifecycle<CacheKey, Weighed> for Evictions {
+    type RequestState = Vec<Weighed>;
+
+    fn on_evict(&self, gone: &mut Vec<Weighed>, _: CacheKey, weighed: Weighed) {
+        gone.push(weighed);
+    }
 }
 
 impl MemoryStore {
+    /// What one response may weigh. More would not be kept.
     fn largest(&self) -> u64 {
-        self.capacity.min(u64::from(u32::MAX))
+        self.cache.shard_capacity() / 16 * 15
     }
 
     /// Reads content into memory, as long as it may fit beside what others are reading in.
@@ -84,10 +145,10 @@ impl MemoryStore {
         if content.as_bytes().is_some() {
             return Ok(content.clone());
         }
-        let mut reading = Reading { all: &self.reading, bytes: 0 };
+        let mut reading = Reading { store: self, bytes: 0 };
         let mut bytes = Vec::new();
         if let Some(length) = content.len() {
-            reading.reserve(length, self.largest())?;
+            reading.reserve(length)?;
             bytes.reserve(usize::try_from(length).unwrap_or(usize::MAX).min(RESERVED_AT_ONCE));
         }
         let mut body = content.read();
@@ -95,8 +156,7 @@ impl MemoryStore {
         while let Some(frame) = body.frame().await {
             match frame?.into_data() {
                 Ok(data) => {
-                    let length = (bytes.len() as u64).saturating_add(data.len() as u64);
-                    reading.reserve(length, self.largest())?;
+                    reading.reserve((bytes.len() as u64).saturating_add(data.len() as u64))?;
                     bytes.extend_from_slice(&data);
                 }
                 Err(frame) => trailers = frame.into_trailers().ok(),
@@ -112,23 +172,25 @@ const RESERVED_AT_ONCE: usize = 1024 * 1024;
 
 /// Bytes that are being read in, all together never more than the capacity.
 struct Reading<'a> {
-    all: &'a AtomicU64,
+    store: &'a MemoryStore,
     bytes: u64,
 }
 
 impl Reading<'_> {
     /// Makes it so many bytes, if that fits.
-    fn reserve(&mut self, bytes: u64, capacity: u64) -> Result<(), StoreError> {
+    fn reserve(&mut self, bytes: u64) -> Result<(), StoreError> {
         let Some(more) = bytes.checked_sub(self.bytes) else { return Ok(()) };
-        let before = self.all.fetch_add(more, Ordering::Relaxed);
+        let before = self.store.reading.fetch_add(more, Ordering::Relaxed);
         self.bytes = bytes;
-        if before.saturating_add(more) > capacity { Err(not_stored()) } else { Ok(()) }
+        let fits =
+            bytes <= self.store.largest() && before.saturating_add(more) <= self.store.capacity;
+        if fits { Ok(()) } else { Err(not_stored()) }
     }
 }
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.store.reading.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -139,11 +201,11 @@ fn not_stored() -> StoreError {
 
 impl Store for MemoryStore {
     async fn get(&self, key: &CacheKey) -> Result<Option<StoredResponse>, StoreError> {
-        Ok(self.cache.get(key))
+        Ok(self.peek(key))
     }
 
     fn peek(&self, key: &CacheKey) -> Option<StoredResponse> {
-        self.cache.get(key)
+        self.cache.get(key).map(|weighed| weighed.response)
     }
 
     fn peek_tells_all(&self) -> bool {
@@ -152,27 +214,44 @@ impl Store for MemoryStore {
 
     async fn put(&self, key: &CacheKey, response: StoredResponse) -> Result<(), StoreError> {
         let content = self.read(&response.content).await?;
-        let response = response.with_content(content);
-        // What can't fit, or can't be weighed, would drive out everything else.
-        if weigh(key, &response) > self.largest() {
+        let weighed = Weighed::new(key, response.with_content(content));
+        // It would take away what is there under the key.
+        if weighed.weight > self.largest() {
             return Err(not_stored());
         }
-        self.cache.insert(key.clone(), response);
+        self.cache.insert(key.clone(), weighed);
         Ok(())
     }
 
     async fn freshen(&self, key: &CacheKey, head: StoredHead) -> Result<bool, StoreError> {
-        let result = self.cache.entry_by_ref(key).and_compute_with(|found| match found {
-            Some(entry) if head.is_update_of(&entry.value().head) => {
-                Op::Put(StoredResponse { head, content: entry.into_value().content })
+        // Else asking for what is not there would make a place for it.
+        if !self.cache.contains_key(key) {
+            return Ok(false);
+        }
+        let mut heavier = None;
+        let result = self.cache.entry(key, None, |key, there| {
+            if !head.is_update_of(&there.response.head) {
+                return EntryAction::Retain(false);
             }
-            Some(_) | None => Op::Nop,
+            let content = there.response.content.clone();
+            let fresh = Weighed::new(key, StoredResponse { head, content });
+            if fresh.weight > there.weight {
+                heavier = Some(fresh);
+                return EntryAction::ReplaceWithGuard;
+            }
+            *there = fresh;
+            EntryAction::Retain(true)
         });
-        Ok(matches!(result, moka::ops::compute::CompResult::ReplacedWith(_)))
+        Ok(match result {
+            EntryResult::Retained(is_update) => is_update,
+            // It has to make room, and has its place until then. What was put or deleted meanwhile came later.
+            EntryResult::Replaced(place, _) => heavier.is_some_and(|it| place.insert(it).is_ok()),
+            EntryResult::Removed(..) | EntryResult::Vacant(_) | EntryResult::Timeout => false,
+        })
     }
 
     async fn delete(&self, key: &CacheKey) -> Result<(), StoreError> {
-        self.cache.invalidate(key);
+        self.cache.remove(key);
         Ok(())
     }
 }
@@ -181,7 +260,7 @@ impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore")
             .field("capacity", &self.capacity)
-            .field("weight", &self.cache.weighted_size())
+            .field("weight", &self.weight())
             .finish_non_exhaustive()
     }
 }
@@ -214,5 +293,113 @@ impl Hasher for Pass {
 
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::conformance::{head, key},
+        *,
+    };
+    use crate::stored::Kind;
+    use futures_util::FutureExt;
+    use std::thread;
+
+    const MIB: u64 = 1024 * 1024;
+
+    fn response(name: &str, version: u8, length: usize) -> StoredResponse {
+        StoredResponse::new(head(name, version), Bytes::from(vec![version; length]).into())
+    }
+
+    fn put(store: &MemoryStore, name: &str, version: u8, length: usize) -> bool {
+        store.put(&key(name), response(name, version, length)).now_or_never().unwrap().is_ok()
+    }
+
+    fn freshen(store: &MemoryStore, name: &str, field: usize) -> bool {
+        let mut head = head(name, 2);
+        let Kind::Response(response) = &mut head.kind else { unreachable!() };
+        let value = vec![b'x'; field].try_into().unwrap();
+        Arc::make_mut(response).headers.insert("x-version", value);
+        store.freshen(&key(name), head).now_or_never().unwrap().unwrap()
+    }
+
+    fn sum(store: &MemoryStore) -> u64 {
+        store.cache.iter().map(|(key, it)| Weighed::new(&key, it.response).weight).sum()
+    }
+
+    #[test]
+    fn what_does_not_fit_leaves_all_that_is_there() {
+        let store = MemoryStore::new(MIB);
+        for name in ["a", "b"] {
+            assert!(put(&store, name, 1, 1_000));
+        }
+        assert!(!put(&store, "a", 2, MIB as usize));
+        assert!(!put(&store, "a", 2, MIB as usize / 16 * 15));
+        assert_eq!(store.peek(&key("a")).unwrap().head, head("a", 1));
+        assert_eq!(store.len(), 2);
+        assert!(put(&store, "a", 2, MIB as usize / 16 * 15 - 10_000), "all but the overhead");
+        assert_eq!(store.peek(&key("a")).unwrap().head, head("a", 2));
+    }
+
+    #[test]
+    fn what_takes_more_than_before_makes_room() {
+        let store = MemoryStore::new(MIB);
+        let names: Vec<_> = (0..100).map(|n| n.to_string()).collect();
+        for length in [1_000, 2_000, 10_000, 200_000] {
+            for name in &names {
+                assert!(put(&store, name, 1, length));
+                assert!(store.weight() <= MIB && store.weight() == sum(&store));
+            }
+        }
+        for field in [1_000, 100, 30_000, 200_000] {
+            let freshened = names.iter().filter(|name| freshen(&store, name, field)).count();
+            assert!(freshened > 0, "{field}");
+            assert!(store.weight() <= MIB && store.weight() == sum(&store), "{field}");
+        }
+        for name in &names {
+            store.delete(&key(name)).now_or_never().unwrap().unwrap();
+        }
+        assert!(store.is_empty() && store.weight() == 0);
+    }
+
+    #[test]
+    fn many_at_once_leave_what_is_weighed_right() {
+        let store = MemoryStore::new(MIB);
+        let run = |seed: usize| {
+            for n in 0..5_000 {
+                let name = ((n * seed) % 50).to_string();
+                match n % 7 {
+                    0 | 1 => drop(put(&store, &name, 1, (n * seed) % 40_000)),
+                    2 | 3 => drop(freshen(&store, &name, (n * seed) % 2_000)),
+                    4 => drop(store.delete(&key(&name)).now_or_never()),
+                    _ => {
+                        let got = store.peek(&key(&name));
+                        assert!(got.is_none_or(|got| got.head.key == key(&name)));
+                    }
+                }
+                assert!(store.weight() <= MIB);
+            }
+        };
+        thread::scope(|scope| {
+            for seed in [7, 11, 13, 17] {
+                scope.spawn(move || run(seed));
+            }
+        });
+        assert_eq!(store.weight(), sum(&store));
+    }
+
+    #[test]
+    fn parts_are_large() {
+        for (gib, parts, largest) in
+            [(0, 1, 0), (1, 2, 480), (2, 4, 480), (3, 4, 720), (10, 16, 600), (64, 16, 3_840)]
+        {
+            let store = MemoryStore::new(gib * 1024 * MIB);
+            assert_eq!(store.cache.num_shards(), parts, "{gib} GiB");
+            assert_eq!(store.largest(), largest * MIB, "{gib} GiB");
+            assert!(store.cache.capacity() <= gib * 1024 * MIB);
+        }
+        let huge = MemoryStore::new(u64::MAX);
+        assert!(put(&huge, "a", 1, 1) && huge.len() == 1);
     }
 }
