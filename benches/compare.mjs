@@ -193,10 +193,10 @@ function measure({ child, port }, { path, method = 'GET', counts = false }) {
 }
 
 /** Mebibytes in a second, and milliseconds of CPU time, for one large answer. */
-function download({ child, port }) {
+function download({ child, port }, kind) {
   const before = cpu(child.pid)
   const output = execFileSync('taskset', [
-    '-c', '1', 'curl', '-s', '-o', '/dev/null', '-w', '%{size_download} %{time_total}', `http://127.0.0.1:${port}/${LARGE}/${runs++}`,
+    '-c', '1', 'curl', '-s', '-o', '/dev/null', '-w', '%{size_download} %{time_total}', `http://127.0.0.1:${port}/${LARGE}/${kind}/${runs++}`,
   ], { encoding: 'utf8' })
   const after = cpu(child.pid)
   const [size, seconds] = output.split(' ').map(Number)
@@ -234,12 +234,16 @@ try {
       row(name, user.toFixed(2), total.toFixed(2), rate.toFixed(0))
     }
   }
-  console.log(`\nmiss, ${LARGE >> 20} MiB, one client`)
-  row('', 'MiB/s', 'CPU, ms')
-  for (const server of servers.filter(({ name }) => ['proxy', 'edge', 'haproxy', 'nginx', 'varnish'].includes(name))) {
-    const all = Array.from({ length: ROUNDS }, () => download(server))
-    const [rate, spent] = medians(all)
-    row(server.name, rate.toFixed(0), spent.toFixed(0))
+  const streaming = servers.filter(({ name }) => ['proxy', 'edge', 'haproxy', 'nginx', 'varnish'].includes(name))
+  for (const kind of ['stored', 'private']) {
+    const samples = new Map(streaming.map(server => [server, []]))
+    for (let round = 0; round < ROUNDS; round++) for (const server of streaming) samples.get(server).push(download(server, kind))
+    console.log(`\nmiss, ${LARGE >> 20} MiB, one client, ${kind}`)
+    row('', 'MiB/s', 'CPU, ms')
+    for (const [{ name }, all] of samples) {
+      const [rate, spent] = medians(all)
+      row(name, rate.toFixed(0), spent.toFixed(0))
+    }
   }
 } finally {
   const gone = started.map(child => new Promise(done => (child.gone !== undefined ? done() : child.on('exit', done))))

@@ -4,12 +4,12 @@
 //! floor_server hyper ADDRESS             the same 1 KiB for all
 //! floor_server floor ADDRESS ORIGIN      out of a concurrent map, and forwards what is not there
 //! floor_server proxy ADDRESS ORIGIN      forwards, without a cache
-//! floor_server origin ADDRESS            as many bytes as the first segment of the path says
+//! floor_server origin ADDRESS            as many bytes as the first segment of the path says, for one only if the second is `private`
 //! ```
 mod support;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, Uri, header, uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, uri};
 use http_body_util::{Either, Full};
 use hyper::{
     body::{Body, Incoming},
@@ -93,8 +93,8 @@ fn constant() -> impl Answers<Full<Bytes>> {
 fn origin() -> impl Answers<Either<Full<Bytes>, Frames>> {
     let bytes = Bytes::from(vec![b'x'; 1 << 20]);
     service_fn(move |request: Request<Incoming>| {
-        let first = request.uri().path().split('/').nth(1);
-        let length = first.and_then(|length| length.parse().ok()).unwrap_or(1024);
+        let mut segments = request.uri().path().split('/').skip(1);
+        let length = segments.next().and_then(|length| length.parse().ok()).unwrap_or(1024);
         let body = if length <= bytes.len() {
             Either::Left(Full::new(bytes.slice(..length)))
         } else {
@@ -102,6 +102,10 @@ fn origin() -> impl Answers<Either<Full<Bytes>, Frames>> {
         };
         let mut response = Response::new(body);
         *response.headers_mut() = head(length);
+        if segments.next() == Some("private") {
+            let value = HeaderValue::from_static("private, max-age=60");
+            response.headers_mut().insert(header::CACHE_CONTROL, value);
+        }
         async { Ok(response) }
     })
 }
