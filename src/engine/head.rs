@@ -45,7 +45,7 @@ where
         engine.heed_head(&asked.primary, &look, found, heard).await;
     }
     let response = Response::from_parts(parts, body).map(CacheBody::forwarded);
-    Ok(engine.exit(response, CacheStatus::forwarded(reason)))
+    Ok(engine.exit(response, look.forwarded(reason)))
 }
 
 struct Heard<'a> {
@@ -73,7 +73,7 @@ impl Engine {
             age: Some(freshness.current_age),
             asks: validation::asks(&request.headers),
         };
-        let status = CacheStatus { ttl: Some(freshness.ttl()), ..CacheStatus::forwarded(reason) };
+        let status = CacheStatus { ttl: Some(freshness.ttl()), ..look.forwarded(reason) };
         Some(self.exit(deliver(request, delivery), status.detail_of(Detail::StaleIfError)))
     }
 
@@ -116,6 +116,7 @@ impl Engine {
             headers,
             times: heard.times,
             fetch: found.head.fetch,
+            groups: found.head.groups.clone(),
             content: Some(found.head.content),
             part: found.head.part.clone(),
         };
