@@ -561,3 +561,28 @@ async fn the_first_of_two_layers_on_one_store_does_not_speak_for_the_other() {
     assert_eq!(client.get("/a").told().await, "200 a (hit)", "its rules know nothing of it");
     assert_eq!(how(&w, "/a").await, "uri-miss invalidated");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_unsafe_requests_takes_nothing_with_it() {
+    let w = stored(&["/a", "/b"]).await;
+    handle(&w).invalidate_path("/b").await.unwrap();
+    w.origin.always("/x", |_| answer(204));
+    for n in 0..17_000 {
+        drop(w.post(&format!("/x?{n}")).await);
+        if n % 1_000 == 0 {
+            settle().await;
+        }
+    }
+    assert!(w.stats().rules <= 16_385, "{}", w.stats().rules);
+    assert_eq!(how(&w, "/a").await, "hit");
+    assert_eq!(how(&w, "/b").await, "uri-miss invalidated", "what operators say stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_names_nothing_is_no_rule() {
+    let w = world();
+    w.origin.always("/x", |_| answer(204));
+    let target = format!("/x?{}", "y".repeat(9_000));
+    assert_eq!(w.post(&target).told().await, "204  (method)", "too long to be a key");
+    assert_eq!(w.stats().rules, 0);
+}

@@ -93,7 +93,7 @@ impl Engine {
         let number = |key: CacheKey| (self.flights.invalidate(&key), key);
         let keys = keys.into_iter().map(number).collect();
         self.counters.invalidation();
-        let note = Some((rule.number, record::encode_rule(&rule)));
+        let note = (!rule.targets.is_empty()).then(|| (rule.number, record::encode_rule(&rule)));
         let errand = Errand { note, has_forgotten, gone, keys };
         let (told, first) = oneshot::channel();
         tokio::spawn(Arc::clone(self).run_errand(errand, told));

@@ -33,6 +33,9 @@ struct Total {
 impl Ledger {
     pub(super) fn open(&mut self, rule: &Rule, at: Moment) {
         let live = rule.targets.len();
+        if live == 0 {
+            return;
+        }
         let bytes = rule.targets.iter().map(|target| target.size()).sum();
         let total = self.total(rule.cause);
         total.targets = total.targets.saturating_add(live);

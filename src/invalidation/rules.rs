@@ -98,6 +98,7 @@ struct Book {
     groups: Table<CacheKey>,
     /// Named by operators.
     tags: Table<Box<[u8]>>,
+    host_tags: Table<Box<[u8]>>,
     targets: Table<CacheKey>,
     paths: Paths,
     newest_path: u64,
@@ -224,19 +225,23 @@ impl Book {
         let mut mark = self.floors.groups.or(self.floors.tags);
         // It has more tags than are kept: each of them may be meant.
         if groups.any {
-            return mark.or(self.groups.newest()).or(self.tags.newest());
+            let tags = self.tags.newest().or(self.host_tags.newest());
+            return mark.or(tags).or(self.groups.newest());
         }
         if self.groups.may_concern(fetch) {
             for group in &groups.named {
                 mark = mark.or(self.groups.find(group));
             }
         }
-        if self.tags.may_concern(fetch) {
-            for group in &groups.named {
-                let parts = group.target();
+        let (everywhere, of_hosts) =
+            (self.tags.may_concern(fetch), self.host_tags.may_concern(fetch));
+        if everywhere || of_hosts {
+            for parts in groups.named.iter().map(CacheKey::target) {
                 let Some(name) = parts.group else { continue };
-                let of_host = self.tags.find(tag_key(Some(parts.host), name).as_slice());
-                mark = mark.or(self.tags.find(name)).or(of_host);
+                mark = mark.or(self.tags.find(name));
+                if of_hosts {
+                    mark = mark.or(self.host_tags.find(tag_key(parts.host, name).as_slice()));
+                }
             }
         }
         mark
@@ -257,9 +262,14 @@ impl Book {
                 Target::Uri(key) => self.targets.add(key.clone(), number, mode, gone),
                 Target::Group(key) => self.groups.add(key.clone(), number, mode, gone),
                 Target::Tag { host, name } => {
-                    let host = host.as_deref().map(str::as_bytes);
-                    let key = tag_key(host, name.as_bytes()).into_boxed_slice();
-                    self.tags.add(key, number, mode, gone);
+                    let name = name.as_bytes();
+                    match host {
+                        None => self.tags.add(name.into(), number, mode, gone),
+                        Some(host) => {
+                            let key = tag_key(host.as_bytes(), name).into_boxed_slice();
+                            self.host_tags.add(key, number, mode, gone);
+                        }
+                    }
                 }
                 Target::Path { host, text, is_prefix } => {
                     self.newest_path = self.newest_path.max(number);
@@ -289,6 +299,7 @@ impl Book {
                 }
                 Cause::Operator => {
                     self.tags.forget(last, &mut |mark| into(&mut floors.tags, mark));
+                    self.host_tags.forget(last, &mut |mark| into(&mut floors.tags, mark));
                     self.targets.forget(last, &mut |mark| into(&mut floors.rest, mark));
                     self.paths.forget(last, &mut |mark| into(&mut floors.rest, mark));
                 }
@@ -311,9 +322,9 @@ impl Floors {
     }
 }
 
-/// A tag of a host, or of all. No host and no tag has the byte between them.
-fn tag_key(host: Option<&[u8]>, name: &[u8]) -> Vec<u8> {
-    host.map_or_else(|| name.to_vec(), |host| [host, name].join(&0))
+/// A tag of a host. No host has the byte between them.
+fn tag_key(host: &[u8], name: &[u8]) -> Vec<u8> {
+    [host, name].join(&0)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Names {
 pub(crate) fn of_response(headers: &HeaderMap, tag_fields: &[HeaderName]) -> Names {
     let mut names = Names::default();
     listed(headers, &CACHE_GROUPS).iter().for_each(|name| names.add(name));
-    for field in tag_fields {
+    for field in tag_fields.iter().filter(|field| **field != CACHE_GROUPS) {
         for line in headers.get_all(field) {
             for tag in tags(field, line.as_bytes()) {
                 match str::from_utf8(tag) {
