@@ -41,6 +41,7 @@
 //!
 //! - [`CdnCacheLayer`]: building and sharing a cache; [`Handle`]: invalidation and statistics.
 //! - [`CachePolicy`]: what is stored, for how long, with which limits; its presets.
+//! - [`Distribution`]: other rules for other paths and hosts, the origin that each asks, error pages.
 //! - [`KeyPolicy`]: what makes two requests ask for the same thing.
 //! - [`Store`] and [`store::conformance`]: keeping responses elsewhere; [`MemoryStore`].
 //! - [`CacheStatus`]: what happened to a request, and why.
@@ -49,8 +50,10 @@
 
 mod body;
 mod clock;
+mod distribution;
 mod engine;
 mod error;
+mod error_page;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -67,6 +70,10 @@ mod sync;
 
 pub use body::CacheBody;
 pub use clock::Clock;
+pub use distribution::{
+    Behaviour, Distribution, DistributionBuilder, DistributionError, Dynamic, ForwardedHeaders,
+    OriginName,
+};
 pub use engine::Stats;
 pub use error::{BoxError, ContentError, StoreError};
 pub use handle::{Handle, Invalidate};

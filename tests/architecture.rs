@@ -8,10 +8,10 @@ use std::{
 /// From the bottom up; modules of one floor may import each other, but those of the first.
 const FLOORS: [&[&str]; 5] = [
     &["semantics"],
-    &["stored", "key", "policy", "clock", "error", "body", "sync"],
+    &["stored", "key", "policy", "clock", "error", "body", "sync", "distribution"],
     &["store", "invalidation"],
     &["engine"],
-    &["layer", "handle", "service", "fuzzing"],
+    &["layer", "handle", "service", "error_page", "fuzzing"],
 ];
 
 /// The crates that the pure floor may name.

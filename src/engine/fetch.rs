@@ -293,7 +293,7 @@ impl<B, E> Course<B, E> {
         let head = &self.look.found.as_ref()?.head;
         let freshness = head.freshness(now);
         let may = reuse::may_serve_on_error(&head.directives, freshness, &self.engine.policy.stale);
-        self.look.found.clone().filter(|_| may)
+        self.look.found.clone().filter(|_| may && !head.status.is_server_error())
     }
 }
 

@@ -67,7 +67,8 @@ impl Engine {
     ) -> Option<Response<CacheBody<B>>> {
         let found = look.found.as_ref()?;
         let freshness = found.head.freshness(&self.clock.read());
-        if !reuse::may_serve_on_error(&found.head.directives, freshness, &self.policy.stale) {
+        let may = reuse::may_serve_on_error(&found.head.directives, freshness, &self.policy.stale);
+        if !may || found.head.status.is_server_error() {
             return None;
         }
         let delivery = Delivery {

@@ -37,7 +37,7 @@ impl Engine {
         let deadline = Instant::now() + limit;
         let mut has_failed = false;
         // What was made invalid before, this request may not get; what is made invalid while it waits, it may.
-        let known = self.rules.newest();
+        let known = self.shared.rules.newest();
         for _ in 0..SEATS {
             let (landed, supply) = match self.take_seat(asked, &look) {
                 Seat::Lead(lead) => return Place::Lead(lead, look),
@@ -87,8 +87,8 @@ impl Engine {
         let limit = self.policy.limits.max_fetches;
         // Not under the lock of the table: a clock is the user's.
         let now = self.clock.read();
-        let is_old = |fetch| self.rules.concern_key(&asked.primary, fetch);
-        self.flights.join(&asked.primary, &look.key, limit, is_old, |landed| {
+        let is_old = |fetch| self.shared.rules.concern_key(&asked.primary, fetch);
+        self.shared.flights.join(&asked.primary, &look.key, limit, is_old, |landed| {
             if !landed.head.suffices(&asked.head) {
                 return Fit::Stale;
             }
@@ -96,7 +96,7 @@ impl Engine {
                 return Fit::OtherVariant(place);
             }
             // The table of flights has been asked already, and is locked.
-            if self.rules.validity(&asked.primary, &landed.head) != Validity::Valid {
+            if self.shared.rules.validity(&asked.primary, &landed.head) != Validity::Valid {
                 return Fit::Stale;
             }
             let freshness = landed.head.freshness(&now);
@@ -122,7 +122,7 @@ impl Engine {
 
     /// What is stale answers where the origin fails, also if a rule has made it so.
     fn is_gone(&self, asked: &Asked, landed: &Landed) -> bool {
-        match self.rules.validity(&asked.primary, &landed.head) {
+        match self.shared.rules.validity(&asked.primary, &landed.head) {
             Validity::Valid => false,
             Validity::Soft(_) => !landed.on_error,
             Validity::Hard => true,

@@ -8,7 +8,7 @@ mod target;
 
 pub use policy::{Influential, KeyPolicy, Parameters};
 pub(crate) use survey::Survey;
-pub(crate) use target::{NoKey, canonical_host, named_keys};
+pub(crate) use target::{NoKey, canonical_host};
 
 use crate::semantics::selecting;
 use ::bytes::Bytes;
