@@ -5,7 +5,7 @@ use crate::{
     CacheKey,
     clock::Moment,
     semantics::directives::Directives,
-    stored::{Content, Membership, ResponseHead},
+    stored::{Content, FoundValid, Membership, ResponseHead},
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -55,6 +55,7 @@ fn landed(number: u64) -> Landed {
         content: number,
         part: None,
         fetch: number,
+        found_valid: FoundValid::default(),
     };
     let source = Source::Stored(Content::from(Bytes::from_static(b"content")));
     Landed { key: key(), head: Arc::new(head), source, on_error: false }
