@@ -45,6 +45,7 @@
 //! - [`Store`] and [`store::conformance`]: keeping responses elsewhere; [`MemoryStore`].
 //! - [`CacheStatus`]: what happened to a request, and why.
 //! - [`Clock`]: tests in virtual time.
+//! - `origins` (feature `origins`): which origin answers, failover, one place for each object.
 #![cfg_attr(not(feature = "memory"), allow(rustdoc::broken_intra_doc_links))]
 
 mod body;
@@ -57,6 +58,8 @@ pub mod fuzzing;
 mod invalidation;
 mod key;
 mod layer;
+#[cfg(feature = "origins")]
+pub mod origins;
 mod policy;
 mod semantics;
 mod service;
