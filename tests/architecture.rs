@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 5] = [
 ];
 
 /// Of the crate, `origins` may name these: it stands where an origin stands, and knows nothing of the cache in front.
-const BESIDE_THE_CACHE: [&str; 4] = ["origins", "key", "clock", "error"];
+const BESIDE_THE_CACHE: [&str; 5] = ["origins", "key", "clock", "error", "semantics"];
 
 /// The crates that the pure floor may name.
 const PURE: [&str; 7] = ["std", "http", "httpdate", "bytes", "sfv", "super", "crate"];

@@ -40,6 +40,12 @@ enum Kind {
     NoneSelected,
     #[error("there is no origin")]
     Empty,
+    #[cfg(feature = "client")]
+    #[error("origin cannot be reached")]
+    Unreachable,
+    #[cfg(feature = "client")]
+    #[error("an origin needs a scheme that can be spoken, and a host: {0}")]
+    Unusable(http::Uri),
 }
 
 impl OriginError {
@@ -67,6 +73,22 @@ impl OriginError {
         Self::new(Kind::Empty)
     }
 
+    /// hyper's client failed.
+    #[cfg(feature = "client")]
+    pub(crate) fn of_client(error: hyper_util::client::legacy::Error) -> Self {
+        let kind = match &error {
+            error if is_elapsed(error) => Kind::TimedOut,
+            error if error.is_connect() => Kind::Unreachable,
+            _ => Kind::Failed,
+        };
+        Self { source: Some(error.into()), ..Self::new(kind) }
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn unusable(origin: http::Uri) -> Self {
+        Self::new(Kind::Unusable(origin))
+    }
+
     pub(crate) fn after(mut self, attempts: Attempts) -> Self {
         self.attempts = attempts;
         self
@@ -82,6 +104,12 @@ impl OriginError {
         matches!(self.kind, Kind::Unknown(_) | Kind::NoneSelected | Kind::Empty)
     }
 
+    /// No connection could be made, so the origin has not seen the request.
+    #[cfg(feature = "client")]
+    pub fn is_connect(&self) -> bool {
+        matches!(self.kind, Kind::Unreachable)
+    }
+
     /// Which origins were asked, in which order, and what came of it.
     pub fn attempts(&self) -> &Attempts {
         &self.attempts
@@ -91,4 +119,10 @@ impl OriginError {
     pub fn status(&self) -> StatusCode {
         if self.is_timeout() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY }
     }
+}
+
+/// tower's timeout is behind it: connecting took too long.
+#[cfg(feature = "client")]
+fn is_elapsed(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<tower::timeout::error::Elapsed>() || error.source().is_some_and(is_elapsed)
 }

@@ -6,8 +6,9 @@
 //! - [`OriginGroup`] asks its origins in order until one answers well.
 //! - [`Nearest`] asks the quickest and least busy of equal origins.
 //! - [`Sharded`] keeps each object in one place among several.
+//! - `HttpOrigin` (feature `client`) is one origin over HTTP/1.1: its connections and timeouts.
 //!
-//! The last three fail over and watch the health of their origins by one [`FailoverPolicy`]. They nest: an origin of a group may be a group.
+//! [`OriginGroup`], [`Nearest`] and [`Sharded`] fail over and watch the health of their origins by one [`FailoverPolicy`]. They nest: an origin of a group may be a group.
 //!
 //! # Example: an API, and files that two origins have
 //! ```
@@ -56,6 +57,8 @@ mod macros;
 
 mod attempts;
 mod check;
+#[cfg(feature = "client")]
+mod client;
 mod error;
 mod failover;
 mod future;
@@ -72,6 +75,8 @@ mod service;
 mod sharded;
 
 pub use attempts::{Attempt, Attempts, Outcome};
+#[cfg(feature = "client")]
+pub use client::{HttpBody, HttpOrigin, HttpOriginBuilder};
 pub use error::OriginError;
 pub use future::ResponseFuture;
 pub use group::OriginGroup;

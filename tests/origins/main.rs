@@ -4,6 +4,8 @@ mod support;
 
 mod cached;
 mod checks;
+#[cfg(feature = "client")]
+mod client;
 mod failover;
 mod health;
 mod nearest;
