@@ -46,6 +46,9 @@ enum Kind {
     #[cfg(feature = "client")]
     #[error("an origin needs a scheme that can be spoken, and a host: {0}")]
     Unusable(http::Uri),
+    #[cfg(feature = "s3")]
+    #[error("bucket cannot be used")]
+    Misconfigured,
 }
 
 impl OriginError {
@@ -87,6 +90,12 @@ impl OriginError {
     #[cfg(feature = "client")]
     pub(crate) fn unusable(origin: http::Uri) -> Self {
         Self::new(Kind::Unusable(origin))
+    }
+
+    /// What the operator has set cannot be used.
+    #[cfg(feature = "s3")]
+    pub(crate) fn misconfigured(why: impl Into<BoxError>) -> Self {
+        Self { source: Some(why.into()), ..Self::new(Kind::Misconfigured) }
     }
 
     pub(crate) fn after(mut self, attempts: Attempts) -> Self {

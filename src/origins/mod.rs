@@ -7,6 +7,7 @@
 //! - [`Nearest`] asks the quickest and least busy of equal origins.
 //! - [`Sharded`] keeps each object in one place among several.
 //! - `HttpOrigin` (feature `client`) is one origin over HTTP/1.1: its connections and timeouts.
+//! - `S3Origin` (feature `s3`) is a bucket, also a private one: it signs requests.
 //!
 //! [`OriginGroup`], [`Nearest`] and [`Sharded`] fail over and watch the health of their origins by one [`FailoverPolicy`]. They nest: an origin of a group may be a group.
 //!
@@ -70,6 +71,8 @@ mod name;
 mod nearest;
 mod policy;
 mod repeat;
+#[cfg(feature = "s3")]
+mod s3;
 mod select;
 mod service;
 mod sharded;
@@ -83,6 +86,8 @@ pub use group::OriginGroup;
 pub use name::OriginName;
 pub use nearest::Nearest;
 pub use policy::FailoverPolicy;
+#[cfg(feature = "s3")]
+pub use s3::{S3Bucket, S3Credentials, S3Origin, SignRequests};
 pub use select::{ByExtension, SelectOrigin};
 pub use service::Origins;
 pub use sharded::Sharded;

@@ -9,6 +9,8 @@ mod client;
 mod failover;
 mod health;
 mod nearest;
+#[cfg(feature = "s3")]
+mod s3;
 mod selection;
 mod sharded;
 mod told;
