@@ -8,6 +8,8 @@ mod checks;
 mod client;
 mod failover;
 mod health;
+#[cfg(feature = "tracing")]
+mod logged;
 mod nearest;
 #[cfg(feature = "s3")]
 mod s3;
