@@ -46,6 +46,7 @@
 //! - [`Store`] and [`store::conformance`]: keeping responses elsewhere; [`MemoryStore`].
 //! - [`CacheStatus`]: what happened to a request, and why.
 //! - [`Clock`]: tests in virtual time.
+//! - `origins` (feature `origins`): which origin answers, failover, one place for each object.
 #![cfg_attr(not(feature = "memory"), allow(rustdoc::broken_intra_doc_links))]
 
 mod body;
@@ -61,6 +62,8 @@ mod handle;
 mod invalidation;
 mod key;
 mod layer;
+#[cfg(feature = "origins")]
+pub mod origins;
 mod policy;
 mod semantics;
 mod service;
