@@ -144,7 +144,7 @@ impl Engine {
     ) -> Option<Freshness> {
         let freshness = found.head.freshness(&self.clock.read());
         let verdict =
-            reuse::judge(directives, &found.head.directives, freshness, &self.policy.stale);
+            reuse::judge(directives, &found.head.directives.get(), freshness, &self.policy.stale);
         (verdict == Verdict::Fresh).then_some(freshness)
     }
 

@@ -48,7 +48,7 @@ impl<B, E> Course<B, E> {
         let engine = &self.engine;
         let mut freshness = landed.head.freshness(&engine.clock.read());
         freshness.current_age = freshness.current_age.saturating_sub(delay);
-        let directives = &landed.head.directives;
+        let directives = &landed.head.directives.get();
         let verdict = reuse::judge(
             &RequestDirectives::default(),
             directives,
@@ -137,9 +137,9 @@ impl<B, E> Course<B, E> {
         let mut headers = stale.head.headers.clone();
         validation::freshen(&mut headers, &sent.parts.headers);
         let arrival = Arrival {
-            groups: stale.head.groups.clone(),
+            groups: stale.head.rare.groups.clone(),
             content: Some(stale.head.content),
-            part: stale.head.part.clone(),
+            part: stale.head.rare.part.clone(),
             ..self.arrival(request, stale.head.status, &headers, &sent)
         };
         let is_declined = sent.parts.extensions.get::<DoNotStore>().is_some();
@@ -286,7 +286,7 @@ where
         let (arrived, has_arrived) = oneshot::channel::<()>();
         let pumping = async {
             let limits = &self.engine.policy.limits;
-            pump(body, &head.directives, writer, &rope, &self.lead, limits).await;
+            pump(body, &head.directives.get(), writer, &rope, &self.lead, limits).await;
             drop(arrived);
         };
         let putting = async {
@@ -333,7 +333,7 @@ impl<B, E> Course<B, E> {
         let Self { engine, lead, look, .. } = self;
         let kept = engine.put_at(key, response, arrived).await;
         if kept && lead.may_store() {
-            match (&head.variant, &look.index) {
+            match (&head.rare.variant, &look.index) {
                 (Some(_), _) => engine.index_variant(lead.primary(), key, head).await,
                 // A response without Vary took the place of the list.
                 (None, Some(index)) => {

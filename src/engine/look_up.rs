@@ -93,7 +93,7 @@ impl Engine {
             return self.shared.peek_tells_all.then(|| Peeked::Other(self.nothing(primary)));
         };
         let index = match self.read(primary, primary, stored)? {
-            Read::Response(found) if found.head.part.is_none() => {
+            Read::Response(found) if found.head.rare.part.is_none() => {
                 return Some(Peeked::Plain(found));
             }
             Read::Response(found) => {

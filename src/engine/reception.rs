@@ -10,7 +10,7 @@ use crate::{
         storing::{self, Candidate, NotStored, Unstorable},
         targeted,
     },
-    stored::{self, FoundValid, Membership, Parts, ResponseHead},
+    stored::{self, FoundValid, Membership, Parts, RareParts, ResponseHead},
 };
 use http::{HeaderMap, Method, StatusCode, header};
 use std::hash::{BuildHasher, RandomState};
@@ -105,18 +105,21 @@ impl Engine {
         let head = ResponseHead {
             status,
             headers,
-            directives: selected.directives,
+            directives: selected.directives.into(),
             lifetime: length,
             corrected_initial_age,
             response_time,
             date,
-            variant,
-            by_language: by_language.map(Box::new),
-            groups,
             content,
-            part: arrival.part,
             fetch: arrival.fetch,
             found_valid: FoundValid::default(),
+            rare: RareParts {
+                variant,
+                by_language: by_language.map(Box::new),
+                groups,
+                part: arrival.part,
+            }
+            .into(),
         };
         Ok(Reception { key, head, declared, own })
     }

@@ -257,7 +257,7 @@ impl Engine {
     }
 
     pub(super) fn judge(&self, asked: &Asked, found: &Found, freshness: Freshness) -> Verdict {
-        reuse::judge(&asked.directives, &found.head.directives, freshness, &self.policy.stale)
+        reuse::judge(&asked.directives, &found.head.directives.get(), freshness, &self.policy.stale)
     }
 
     fn hit_with<B>(

@@ -102,7 +102,7 @@ impl Engine {
             let freshness = landed.head.freshness(&now);
             match reuse::judge(
                 &asked.directives,
-                &landed.head.directives,
+                &landed.head.directives.get(),
                 freshness,
                 &self.policy.stale,
             ) {
@@ -114,7 +114,7 @@ impl Engine {
 
     /// The variant that this request selects, if it is not the one that landed (RFC 9111 section 4.1).
     fn variant_for(&self, asked: &Asked, landed: &Landed) -> Option<Elsewhere> {
-        let (generation, shape) = landed.head.variant.as_ref()?;
+        let (generation, shape) = landed.head.rare.variant.as_ref()?;
         let key = asked.primary.variant(*generation, shape, &asked.head.headers);
         let generation = *generation;
         (key != landed.key).then_some(Elsewhere { key, generation })

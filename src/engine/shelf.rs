@@ -125,7 +125,7 @@ impl Engine {
         key: &CacheKey,
         head: &ResponseHead,
     ) {
-        let Some((generation, shape)) = &head.variant else { return };
+        let Some((generation, shape)) = &head.rare.variant else { return };
         let _turn = self.shared.indexing.lock(primary).await;
         let known = match self.get_at(primary).await.map(|stored| stored.head.kind) {
             // Made anew by somebody else since: ours belongs to variants that are gone.
@@ -137,7 +137,7 @@ impl Engine {
             Some(Kind::Response(_)) | None => None,
         };
         let limit = self.policy.limits.max_variants;
-        let keys = (key.clone(), head.by_language.as_deref().cloned());
+        let keys = (key.clone(), head.rare.by_language.as_deref().cloned());
         let (index, gone) = match &known {
             Some(index) => index.added(shape, keys, limit),
             None => VariantIndex::new(*generation).added(shape, keys, limit),

@@ -51,6 +51,11 @@ impl CacheKey {
         self.bytes.as_slice()
     }
 
+    /// The memory it takes, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>().saturating_add(self.bytes.elsewhere())
+    }
+
     /// A hash of the bytes that differs from process to process.
     pub(crate) fn hash64(&self) -> u64 {
         self.hash

@@ -14,7 +14,7 @@ use crate::{
     clock::Moment,
     semantics::directives::Directives,
     stored::{
-        FoundValid, Kind, Membership, Parts, ResponseHead, VariantIndex,
+        FoundValid, Kind, Membership, Parts, RareParts, ResponseHead, VariantIndex,
         rope::{self, Rope, Window, Writer},
     },
 };
@@ -236,23 +236,26 @@ pub(super) fn head(name: &str, version: u8) -> StoredHead {
         key(name),
         ResponseHead {
             status: StatusCode::from_u16(299).unwrap_or_default(),
-            directives: Directives::of_response(&headers),
+            directives: Directives::of_response(&headers).into(),
             headers,
             lifetime: Duration::from_secs(60),
             corrected_initial_age: Duration::from_millis(1_500),
             response_time: Moment { wall: time, monotonic: None },
             date: time,
-            variant: Some((u64::MAX, vec![header::ACCEPT, header::ACCEPT_LANGUAGE])),
-            by_language: None,
-            groups: Membership {
-                named: vec![key("g"), key("h")],
-                any: false,
-                uri: Some(Box::new(key("u"))),
-            },
             content: CONTENT,
-            part: Parts::new(3..9, 11),
             fetch: 1 << 50,
             found_valid: FoundValid::default(),
+            rare: RareParts {
+                variant: Some((u64::MAX, vec![header::ACCEPT, header::ACCEPT_LANGUAGE])),
+                by_language: None,
+                groups: Membership {
+                    named: vec![key("g"), key("h")],
+                    any: false,
+                    uri: Some(Box::new(key("u"))),
+                },
+                part: Parts::new(3..9, 11),
+            }
+            .into(),
         },
     )
 }
