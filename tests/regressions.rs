@@ -1,6 +1,7 @@
 //! What went wrong once: each test tells by its name what must hold, and by its first line what happened instead.
 mod support;
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use std::{future::pending, sync::Arc};
 use support::{
@@ -424,6 +425,14 @@ impl Store for Slow {
 
     async fn delete(&self, key: &CacheKey) -> Result<(), StoreError> {
         self.inner.delete(key).await
+    }
+
+    fn notes(&self) -> Vec<(u64, Bytes)> {
+        self.inner.notes()
+    }
+
+    async fn note(&self, number: u64, note: Option<Bytes>) -> Result<(), StoreError> {
+        self.inner.note(number, note).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Clients that read slowly or not at all: they cost neither work nor more memory than was agreed.
 mod support;
 
+use bytes::Bytes;
 use std::{
     future::{Future, poll_fn},
     pin::pin,
@@ -42,6 +43,14 @@ impl Store for Counting {
 
     async fn delete(&self, key: &CacheKey) -> Result<(), StoreError> {
         self.0.delete(key).await
+    }
+
+    fn notes(&self) -> Vec<(u64, Bytes)> {
+        self.0.notes()
+    }
+
+    async fn note(&self, number: u64, note: Option<Bytes>) -> Result<(), StoreError> {
+        self.0.note(number, note).await
     }
 }
 

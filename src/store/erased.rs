@@ -1,6 +1,7 @@
 //! The dyn-compatible face of [`Store`]; private, so that the public surface has one store trait.
 use super::Store;
 use crate::{CacheKey, StoreError, StoredHead, StoredResponse};
+use bytes::Bytes;
 use std::{future::Future, pin::Pin};
 
 type Erased<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -11,6 +12,10 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn put<'a>(&'a self, key: &'a CacheKey, response: StoredResponse) -> Erased<'a, ()>;
     fn freshen<'a>(&'a self, key: &'a CacheKey, head: StoredHead) -> Erased<'a, bool>;
     fn delete<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, ()>;
+    #[expect(dead_code, reason = "for rules that outlive the process")]
+    fn notes(&self) -> Vec<(u64, Bytes)>;
+    #[expect(dead_code, reason = "for rules that outlive the process")]
+    fn note(&self, number: u64, note: Option<Bytes>) -> Erased<'_, ()>;
 }
 
 impl<T: Store> ErasedStore for T {
@@ -32,5 +37,13 @@ impl<T: Store> ErasedStore for T {
 
     fn delete<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, ()> {
         Box::pin(Store::delete(self, key))
+    }
+
+    fn notes(&self) -> Vec<(u64, Bytes)> {
+        Store::notes(self)
+    }
+
+    fn note(&self, number: u64, note: Option<Bytes>) -> Erased<'_, ()> {
+        Box::pin(Store::note(self, number, note))
     }
 }

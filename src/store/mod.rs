@@ -12,7 +12,11 @@ pub(crate) use erased::ErasedStore;
 pub use memory::MemoryStore;
 
 use crate::{CacheKey, StoreError, StoredHead, StoredResponse};
-use std::{future::Future, sync::Arc};
+use bytes::Bytes;
+use std::{
+    future::{Future, ready},
+    sync::Arc,
+};
 
 /// A map from [`CacheKey`] to [`StoredResponse`].
 ///
@@ -90,6 +94,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes what lies under the key. It is fine if nothing does.
     fn delete(&self, key: &CacheKey) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What was [noted](Self::note) and not withdrawn, with its numbers. Asked once, when the layer is built. A store that keeps nothing beyond the life
+    /// of the process has nothing to tell, which is the default.
+    fn notes(&self) -> Vec<(u64, Bytes)> {
+        Vec::new()
+    }
+
+    /// Keeps a small note of the cache under this number for as long as responses are kept, in place of what was noted under it before, or withdraws
+    /// it with `None`. Once this has returned, the end of the process does not undo it. The default keeps nothing.
+    fn note(
+        &self,
+        number: u64,
+        note: Option<Bytes>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        let _ = (number, note);
+        ready(Ok(()))
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -123,5 +144,17 @@ impl<T: Store> Store for Arc<T> {
 
     fn delete(&self, key: &CacheKey) -> impl Future<Output = Result<(), StoreError>> + Send {
         T::delete(self, key)
+    }
+
+    fn notes(&self) -> Vec<(u64, Bytes)> {
+        T::notes(self)
+    }
+
+    fn note(
+        &self,
+        number: u64,
+        note: Option<Bytes>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        T::note(self, number, note)
     }
 }

@@ -100,6 +100,14 @@ impl Store for Troubled {
         self.suffer(Call::Delete).await?;
         self.inner.delete(key).await
     }
+
+    fn notes(&self) -> Vec<(u64, Bytes)> {
+        self.inner.notes()
+    }
+
+    async fn note(&self, number: u64, note: Option<Bytes>) -> Result<(), StoreError> {
+        self.inner.note(number, note).await
+    }
 }
 
 /// What somebody would write for a first store: heads as bytes, content elsewhere, no `peek`.
