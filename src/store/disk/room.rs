@@ -46,7 +46,10 @@ const TELLING: u64 = 1 << 20;
 const FOLDERS: u64 = 36 * BLOCK;
 /// In a folder, and in the list of what was used.
 const NAME: u64 = 64;
+/// Commits between two compactions.
 const PAUSE: u32 = 256;
+/// This part of the capacity is worth a compaction.
+const WORTH: u64 = 25;
 
 impl Room {
     pub(super) fn new(index: u64) -> Self {
@@ -67,9 +70,11 @@ impl Room {
         Self::files(sums).saturating_add(self.index)
     }
 
-    /// Has something to go?
+    /// Has something to go? What the index does not need counts as well, up to where it is worth to compact it.
     pub(super) fn is_exceeded(&self, sums: &Sums, capacity: u64) -> bool {
-        Self::files(sums).saturating_add(self.need(sums)) > target(capacity)
+        let need = self.need(sums);
+        let index = self.index.min(need.saturating_add(capacity / WORTH)).max(need);
+        Self::files(sums).saturating_add(index) > target(capacity)
     }
 
     /// Does the index keep from the files what it does not need?
@@ -77,7 +82,7 @@ impl Room {
         let needed = sums.rows.saturating_add(sums.rows / 3);
         self.since >= PAUSE
             && self.usage(sums) > target(capacity)
-            && self.index > needed.saturating_add(capacity / 25).max(TELLING)
+            && self.index > needed.saturating_add(capacity / WORTH).max(TELLING)
     }
 
     /// The index takes so much with these rows.
@@ -123,6 +128,9 @@ mod tests {
         room.learn(900 << 20, &sums(500 << 20, 0));
         assert!(room.is_exceeded(&sums(600 << 20, 0), CAPACITY), "it grew at 1.8 for each byte");
         assert!(!room.is_exceeded(&sums(500 << 20, 0), CAPACITY));
+        let files = (120 << 20) / BLOCK;
+        assert!(room.is_exceeded(&sums(450 << 20, files), CAPACITY), "it does not become smaller");
+        assert!(!room.is_exceeded(&sums(400 << 20, files), CAPACITY), "it can be compacted");
         assert!(room.is_exceeded(&sums(0, CAPACITY / BLOCK), CAPACITY));
     }
 
