@@ -42,7 +42,7 @@
 //! - [`CdnCacheLayer`]: building and sharing a cache; [`Handle`]: statistics.
 //! - [`CachePolicy`]: what is stored, for how long, with which limits; its presets.
 //! - [`KeyPolicy`]: what makes two requests ask for the same thing.
-//! - [`Store`] and [`store::conformance`]: keeping responses elsewhere; [`MemoryStore`].
+//! - [`Store`] and [`store::conformance`]: keeping responses elsewhere; [`MemoryStore`]; `Tiered` (feature `tiered`).
 //! - [`CacheStatus`]: what happened to a request, and why.
 //! - [`Clock`]: tests in virtual time.
 #![cfg_attr(not(feature = "memory"), allow(rustdoc::broken_intra_doc_links))]
@@ -79,6 +79,8 @@ pub use service::{CdnCache, ResponseFuture};
 #[cfg(feature = "memory")]
 pub use store::MemoryStore;
 pub use store::Store;
+#[cfg(feature = "tiered")]
+pub use store::Tiered;
 pub use stored::{Content, ContentBody, RecordError, StoredHead, StoredResponse};
 
 /// The examples of the README are tests.

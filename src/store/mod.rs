@@ -6,10 +6,14 @@ pub mod conformance;
 mod erased;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "tiered")]
+mod tiered;
 
 pub(crate) use erased::ErasedStore;
 #[cfg(feature = "memory")]
 pub use memory::MemoryStore;
+#[cfg(feature = "tiered")]
+pub use tiered::Tiered;
 
 use crate::{CacheKey, StoreError, StoredHead, StoredResponse};
 use bytes::Bytes;
