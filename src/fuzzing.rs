@@ -2,6 +2,7 @@
 #![expect(clippy::result_unit_err, clippy::type_complexity, reason = "they are shown as they are")]
 use crate::{
     CacheKey, CachePolicy, CacheStatus, Detail, Forward, KeyPolicy, NotStored, SetCookie,
+    invalidation::record,
     key::Survey,
     semantics::{
         conditional, deception,
@@ -69,6 +70,25 @@ as_they_are! {
     validation::freshen(stored: &mut HeaderMap, update: &HeaderMap) -> ();
     validation::identifies(stored: &HeaderMap, update: &HeaderMap) -> bool;
     validation::is_same_strong(a: &HeaderMap, b: &HeaderMap) -> bool;
+}
+
+/// `groups::of_response`: the tags that are kept, and whether it has any.
+pub fn tags(headers: &HeaderMap, tag_fields: &[HeaderName]) -> (Vec<String>, bool) {
+    let tags = groups::of_response(headers, tag_fields);
+    (tags.names, tags.any)
+}
+
+/// Is this a note of rules, under this number, or of the state beside them? If it is, what is written again is what was read.
+pub fn note(number: u64, note: &[u8]) -> bool {
+    let note = bytes::Bytes::copy_from_slice(note);
+    let rule = record::decode_rule(number, note.clone());
+    let state = record::decode_state(note.clone());
+    assert!(rule.is_err() || state.is_err(), "it is one of both");
+    for again in rule.iter().map(record::encode_rule).chain(state.iter().map(record::encode_state))
+    {
+        assert_eq!(again, note);
+    }
+    rule.is_ok() || state.is_ok()
 }
 
 /// `fields::members`.

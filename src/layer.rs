@@ -1,8 +1,8 @@
-//! The layer, its builder, and the handle that controls it.
+//! The layer and its builder.
 #[cfg(feature = "memory")]
 use crate::MemoryStore;
 use crate::{
-    CachePolicy, CdnCache, Clock, KeyPolicy, Stats, Store,
+    CachePolicy, CdnCache, Clock, Handle, KeyPolicy, Store,
     engine::{Engine, Spare},
 };
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl CdnCacheLayer {
 
     /// What controls the cache and tells how it does.
     pub fn handle(&self) -> Handle {
-        Handle { engine: Arc::clone(&self.engine) }
+        Handle::new(Arc::clone(&self.engine))
     }
 }
 
@@ -129,19 +129,7 @@ impl Builder {
     /// The layer.
     #[must_use]
     pub fn build(self) -> CdnCacheLayer {
+        self.engine.restore();
         CdnCacheLayer { engine: Arc::new(self.engine) }
-    }
-}
-
-/// What controls a cache and tells how it does. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    engine: Arc<Engine>,
-}
-
-impl Handle {
-    /// Counts of what happened so far.
-    pub fn stats(&self) -> Stats {
-        self.engine.stats()
     }
 }

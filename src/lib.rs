@@ -39,7 +39,7 @@
 //!
 //! # Learn more
 //!
-//! - [`CdnCacheLayer`]: building and sharing a cache; [`Handle`]: statistics.
+//! - [`CdnCacheLayer`]: building and sharing a cache; [`Handle`]: invalidation and statistics.
 //! - [`CachePolicy`]: what is stored, for how long, with which limits; its presets.
 //! - [`KeyPolicy`]: what makes two requests ask for the same thing.
 //! - [`Store`] and [`store::conformance`]: keeping responses elsewhere; [`MemoryStore`]; `Tiered` (feature `tiered`).
@@ -54,6 +54,7 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod handle;
 mod invalidation;
 mod key;
 mod layer;
@@ -68,8 +69,10 @@ pub use body::CacheBody;
 pub use clock::Clock;
 pub use engine::Stats;
 pub use error::{BoxError, ContentError, StoreError};
+pub use handle::{Handle, Invalidate};
+pub use invalidation::{InvalidationError, Receipt};
 pub use key::{CacheKey, Influential, KeyPolicy, Parameters};
-pub use layer::{Builder, CdnCacheLayer, Handle};
+pub use layer::{Builder, CdnCacheLayer};
 pub use policy::{Bypass, CachePolicy, DoNotCollapse, DoNotStore, RangeFetch};
 pub use semantics::{
     cache_status::{CacheStatus, Detail, Forward},

@@ -32,6 +32,7 @@ pub struct CachePolicy {
     pub(crate) stale: StaleRules,
     pub(crate) honor_request_directives: bool,
     pub(crate) targets: Vec<HeaderName>,
+    pub(crate) tag_fields: Vec<HeaderName>,
     pub(crate) cache_status: Option<String>,
     pub(crate) status_extension: bool,
     pub(crate) via: Option<String>,
@@ -92,6 +93,7 @@ impl Default for CachePolicy {
             stale: StaleRules { while_revalidate: Duration::ZERO, if_error: Duration::ZERO },
             honor_request_directives: false,
             targets: targeted::cdn(),
+            tag_fields: Vec::new(),
             cache_status: Some(cache_status::DEFAULT_NAME.to_owned()),
             status_extension: true,
             via: None,
@@ -119,6 +121,12 @@ impl Default for CachePolicy {
 }
 
 impl CachePolicy {
+    /// For how long rules are remembered one by one: as long as what was asked for before may be fresh, or stale and permitted by the policy; a day at least.
+    pub(crate) fn rules_live(&self) -> Duration {
+        let window = self.stale.while_revalidate.max(self.stale.if_error);
+        self.lifetime.max_ttl.saturating_add(window).max(DAY)
+    }
+
     /// Takes every permission that RFC 9111 gives: heuristic freshness (a tenth of the time since `Last-Modified`, a day at most),
     /// directives of requests honoured, `Set-Cookie` stored, a stale response for an hour when the origin fails.
     pub fn rfc9111() -> Self {
@@ -207,6 +215,27 @@ impl CachePolicy {
     #[must_use]
     pub fn target_list(mut self, names: Vec<HeaderName>) -> Self {
         self.targets = names;
+        self
+    }
+
+    /// Fields of responses that list tags, beside `Cache-Groups` (RFC 9875), which always does: [`Handle::invalidate_tags`](crate::Handle::invalidate_tags) finds a
+    /// response by each of them. `Surrogate-Key` and `xkey` separate tags by white space, `Cache-Tag` and any other field by commas. What is named here is removed from
+    /// all responses that clients get, whether they come from the store or not. Default: none, since a field that is not meant for the cache is not the cache's to remove.
+    ///
+    /// A response keeps 50 tags, of 256 bytes each. One with more or longer ones counts as one that has every tag, so that no invalidation misses it.
+    ///
+    /// # Example: the fields that most applications send
+    /// ```
+    /// use http::HeaderName;
+    /// use tower_cdn::CachePolicy;
+    ///
+    /// let policy = CachePolicy::default()
+    ///     .tag_fields(["surrogate-key", "cache-tag"].map(HeaderName::from_static));
+    /// # let _ = policy;
+    /// ```
+    #[must_use]
+    pub fn tag_fields(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.tag_fields = names.into_iter().collect();
         self
     }
 

@@ -11,7 +11,7 @@ const FLOORS: [&[&str]; 5] = [
     &["stored", "key", "policy", "clock", "error", "body", "sync"],
     &["store", "invalidation"],
     &["engine"],
-    &["layer", "service", "fuzzing"],
+    &["layer", "handle", "service", "fuzzing"],
 ];
 
 /// The crates that the pure floor may name.

@@ -6,8 +6,9 @@ use super::{
     origin::{Constant, Origin},
     request::{browser, browser_with},
     scenes::{
-        Scene, alone, at_once, floor_among, floor_hit, floor_miss, hit, hit_among, hit_variants,
-        hit_without_extension, long, long_alone, miss, nothing, pass, pass_untold, revalidation,
+        Scene, alone, at_once, floor_among, floor_hit, floor_miss, hit, hit_among, hit_under,
+        hit_variants, hit_without_extension, long, long_alone, miss, nothing, pass, pass_untold,
+        revalidation,
     },
 };
 use futures_util::future::{FutureExt, LocalBoxFuture};
@@ -66,6 +67,11 @@ pub(crate) const CASES: &[Case] = cases! {
     "hit/16-variants", 1000: hit_variants(16);
     "hit/among-1000", 2000: hit_among(1_000);
     "hit/among-100000", 2000: hit_among(100_000);
+    "hit/rules-0", 1000: hit_under(0, false);
+    "hit/rules-1000", 1000: hit_under(1_000, false);
+    "hit/rules-100000", 1000: hit_under(100_000, false);
+    "hit/rules-1000-asked", 1000: hit_under(1_000, true);
+    "hit/rules-100000-asked", 1000: hit_under(100_000, true);
     "hit/not-modified", 1000: {
         hit(Origin::new(KIB), browser_with(SCRIPT, header::IF_NONE_MATCH, "\"5f3c6e2a-400\""), 0)
     };

@@ -131,6 +131,46 @@ pub(crate) async fn hit_among(count: usize) -> Scene {
     Edge::new(Origin::new(1024)).hits(fill, ask, 1024).await
 }
 
+/// Hits among a thousand stored responses with three groups, under so many rules of all kinds that concern none of them. Asked anew: one more rule is made in each run,
+/// so that each response is asked whether one concerns it; else they remember that none does.
+pub(crate) async fn hit_under(rules: usize, is_asked: bool) -> Scene {
+    const STORED: usize = 1_000;
+    let groups = HeaderName::from_static("cache-groups");
+    let edge = Edge::new(Origin::new(1024).with(groups, "\"article-1\", \"author-2\", \"all\""));
+    let handle = edge.handle.clone();
+    let mut numbers = (0..STORED).cycle();
+    let ask = move || browser(&stored(numbers.next().expect("it has no end")));
+    let fill = (0..STORED).map(|number| browser(&stored(number)));
+    let mut hits = edge.hits(fill, ask, 1024).await;
+    make_rules(&handle, rules).await;
+    Box::new(move |rounds| {
+        let (run, handle) = (hits(rounds), handle.clone());
+        async move {
+            if is_asked {
+                handle.invalidate_path("/nothing").await.expect("a path");
+            }
+            run.await
+        }
+        .boxed_local()
+    })
+}
+
+/// A quarter each of tags, of what paths begin with, of paths of one host, and of URIs.
+async fn make_rules(handle: &Handle, count: usize) {
+    for number in 0..count / 4 {
+        let path = format!("/stored/{number:07}.css");
+        handle.invalidate_path(format!("{path}*")).await.expect("a pattern");
+        handle.invalidate_path(&path).host("www.example.com").await.expect("a path");
+        let uri = format!("http://www.example.com{path}");
+        handle.invalidate(uri).soft().await.expect("an URI");
+    }
+    if count > 0 {
+        let tags = (0..count / 4).map(|number| format!("article-{number:07}"));
+        handle.invalidate_tags(tags).await.expect("tags");
+    }
+    assert_eq!(handle.stats().rules, count as u64);
+}
+
 fn stored(number: usize) -> String {
     format!("/stored/{number:07}.js?v=3")
 }

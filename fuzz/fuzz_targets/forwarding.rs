@@ -6,10 +6,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, head
 use libfuzzer_sys::fuzz_target;
 use sfv::{BareItem, List, ListEntry, Parser};
 use tower_cdn::{Detail, Forward, NotStored, fuzzing};
-use tower_cdn_fuzz::{Input, linear, lines, values};
+use tower_cdn_fuzz::{Input, linear, lines, naive_trim, values};
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
+const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 
 fuzz_target!(|input: &[u8]| {
     let mut input = Input::new(input);
@@ -21,6 +22,7 @@ fuzz_target!(|input: &[u8]| {
     groups(&rest);
     linear(input.rest(), |text| {
         _ = fuzzing::listed(&lines(&CACHE_GROUPS, [text]), &CACHE_GROUPS);
+        _ = fuzzing::tags(&lines(&CACHE_TAG, [text]), &[CACHE_TAG]);
         let id = HeaderValue::from_static("a");
         _ = fuzzing::is_loop(&lines(&CDN_LOOP, [text]), &id);
     });
@@ -44,6 +46,7 @@ fn cache_status(input: &mut Input<'_>) {
         Some(Detail::StaleIfError),
         Some(Detail::Contradiction),
         Some(Detail::OnlyIfCached),
+        Some(Detail::Invalidated),
         Some(Detail::NotStored(NotStored::NotUnderstood)),
         Some(Detail::NotStored(NotStored::EventStream)),
         Some(Detail::NotStored(NotStored::RequestNoStore)),
@@ -140,7 +143,7 @@ fn marks(name: &str, way: &[&[u8]]) {
     assert!(!request.contains_key(header::FORWARDED));
 }
 
-/// RFC 9875 section 2: a list of strings, or nothing.
+/// RFC 9875 section 2: a list of strings, or nothing. As tags, each is kept, or the response counts as one with any.
 fn groups(text: &[&[u8]]) {
     let headers = lines(&CACHE_GROUPS, text.iter().copied());
     let value = values(&headers, &CACHE_GROUPS).join(&b", "[..]);
@@ -150,11 +153,20 @@ fn groups(text: &[&[u8]]) {
         ListEntry::InnerList(_) => None,
     };
     let strings: Option<Vec<String>> = list.iter().map(string).collect();
+    let all = strings.unwrap_or_default();
+    assert_eq!(fuzzing::listed(&headers, &CACHE_GROUPS), all);
     let mut naive: Vec<String> = Vec::new();
-    for name in strings.unwrap_or_default() {
-        if naive.len() < 50 && name.len() <= 256 && !naive.contains(&name) {
-            naive.push(name);
+    for name in &all {
+        if naive.len() < 50 && name.len() <= 256 && !naive.contains(name) {
+            naive.push(name.clone());
         }
     }
-    assert_eq!(fuzzing::listed(&headers, &CACHE_GROUPS), naive);
+    let any = all.iter().any(|name| !naive.contains(name));
+    assert_eq!(fuzzing::tags(&headers, &[]), (naive, any));
+    let tags = lines(&CACHE_TAG, text.iter().copied());
+    let (names, any) = fuzzing::tags(&tags, &[CACHE_TAG]);
+    let naive: Vec<&[u8]> = text.iter().flat_map(|line| line.split(|b| *b == b',')).collect();
+    for tag in naive.into_iter().map(naive_trim).filter(|tag| !tag.is_empty()) {
+        assert!(any || names.iter().any(|name| name.as_bytes() == tag), "no tag escapes");
+    }
 }

@@ -1,5 +1,5 @@
-//! Records of stored heads. Noise is refused or read, and what is read is written again and read the same; the same for real records, and for real ones
-//! that were damaged.
+//! Records of stored heads, and notes of invalidations. Noise is refused or read, and what is read is written again and read the same; the same for real
+//! records, and for real ones that were damaged.
 //!
 //! The input: lines `name: value` for the fields of a response that is stored; after a zero byte the noise, whose first two bytes tell where it goes in the
 //! real record.
@@ -13,19 +13,20 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tower::{Layer, ServiceExt, service_fn};
-use tower_cdn::{CacheKey, CdnCacheLayer, Store, StoreError, StoredHead, StoredResponse};
+use tower_cdn::{CacheKey, CdnCacheLayer, Store, StoreError, StoredHead, StoredResponse, fuzzing};
 use tower_cdn_fuzz::{Input, linear};
 
 fuzz_target!(|input: &[u8]| {
     let mut parts = input.splitn(2, |b| *b == 0);
     let (fields, noise) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     read(noise);
+    notes(noise);
     linear(noise, |noise| {
         // As a record whose key is the noise, and as one that is noise behind the key.
         _ = StoredHead::from_bytes(noise.to_vec());
         let length = u32::try_from(noise.len()).expect("short").to_be_bytes();
-        _ = StoredHead::from_bytes([&[1][..], &length, noise, b"r"].concat());
-        _ = StoredHead::from_bytes([&[1, 0, 0, 0, 0, b'v'][..], noise].concat());
+        _ = StoredHead::from_bytes([&[2][..], &length, noise, b"r"].concat());
+        _ = StoredHead::from_bytes([&[2, 0, 0, 0, 0, b'v'][..], noise].concat());
     });
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -43,6 +44,15 @@ fuzz_target!(|input: &[u8]| {
         read(&record[..at]);
     }
 });
+
+/// As it is, and as a rule with targets that are noise.
+fn notes(noise: &[u8]) {
+    for number in [0, 7, u64::MAX] {
+        _ = fuzzing::note(number, noise);
+        _ = fuzzing::note(number, &[b"\x01r\0\x01", &[0; 12][..], noise].concat());
+        _ = fuzzing::note(number, &[b"\x01s", noise].concat());
+    }
+}
 
 fn read(record: &[u8]) {
     let Ok(head) = StoredHead::from_bytes(record.to_vec()) else { return };

@@ -13,6 +13,7 @@ impl Engine {
         status: CacheStatus,
     ) -> Response<CacheBody<B>> {
         self.counters.count(&status);
+        self.remove_tags(response.headers_mut());
         #[cfg(feature = "tracing")]
         tracing::debug!(target: "tower_cdn", status = response.status().as_u16(), outcome = %status, "answered");
         // RFC 9211 section 2: what a cache makes by itself has no member.

@@ -10,6 +10,7 @@
 use super::look_up::Found;
 use crate::{
     CacheKey,
+    invalidation::sequence,
     stored::{
         Content,
         rope::{Reader, Rope},
@@ -18,7 +19,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, PoisonError, atomic, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 use tokio::sync::oneshot;
 
@@ -155,18 +156,20 @@ pub(crate) struct Lead {
 }
 
 impl Flights {
-    /// A seat in the flight for `key`, which is the key of a variant or the primary key itself.
+    /// A seat in the flight for `key`, which is the key of a variant or the primary key itself. `is_old` tells of the number of a fetch whether a rule concerns it.
     pub(crate) fn join(
         &self,
         primary: &CacheKey,
         key: &CacheKey,
         limit: usize,
+        is_old: impl FnOnce(u64) -> bool,
         fits: impl FnOnce(&Landed) -> Fit,
     ) -> Seat {
         let mut table = self.lock();
         if let Some(flight) = table.flights.get(key)
             && flight.number >= self.0.floor.load(Ordering::Acquire)
             && !table.is_invalidated(primary, flight.number)
+            && !is_old(flight.number)
         {
             let mut state = flight.lock();
             match &mut *state {
@@ -207,7 +210,8 @@ impl Flights {
         if table.active.len() >= limit {
             return None;
         }
-        let number = table.next();
+        // Drawn under the lock, so that within one table numbers come in order.
+        let number = sequence::next();
         table.active.insert(number);
         let flight = Arc::new(Flight { number, state: Mutex::new(State::Waiting(Vec::new())) });
         for key in &keys {
@@ -220,7 +224,7 @@ impl Flights {
     /// deleted by the caller, who then tells so by [`deleted`](Self::deleted).
     pub(crate) fn invalidate(&self, primary: &CacheKey) -> u64 {
         let mut table = self.lock();
-        let number = table.next();
+        let number = sequence::next();
         if table.invalidated.len() >= MAX_INVALIDATED {
             self.0.floor.fetch_max(number, Ordering::AcqRel);
             table.invalidated.clear();
@@ -228,11 +232,6 @@ impl Flights {
         table.invalidated.insert(primary.clone(), Invalidation { number, deleted: false });
         self.0.has_invalidations.store(true, Ordering::Release);
         number
-    }
-
-    /// A number for something that happens now: higher than those of all fetches that were sent before.
-    pub(crate) fn number(&self) -> u64 {
-        self.lock().next()
     }
 
     /// The store has deleted what it had: only fetches that are under way need the memory of it.
@@ -268,12 +267,6 @@ impl Flights {
 }
 
 impl Table {
-    /// Drawn under the lock, so that within one table numbers come in order; one sequence for all layers, since they may share a store.
-    fn next(&self) -> u64 {
-        static LAST: atomic::AtomicU64 = atomic::AtomicU64::new(0);
-        LAST.fetch_add(1, Ordering::Relaxed).saturating_add(1)
-    }
-
     fn is_invalidated(&self, primary: &CacheKey, fetch: u64) -> bool {
         let concerns =
             |key: &CacheKey| self.invalidated.get(key).is_some_and(|known| fetch < known.number);

@@ -48,7 +48,7 @@ where
         engine.heed_head(&asked.primary, &look, found, heard).await;
     }
     let response = Response::from_parts(parts, body).map(CacheBody::forwarded);
-    Ok(engine.exit(response, CacheStatus::forwarded(reason)))
+    Ok(engine.exit(response, look.forwarded(reason)))
 }
 
 struct Heard<'a> {
@@ -76,7 +76,7 @@ impl Engine {
             age: Some(freshness.current_age),
             asks: asked.asks,
         };
-        let status = CacheStatus { ttl: Some(freshness.ttl()), ..CacheStatus::forwarded(reason) };
+        let status = CacheStatus { ttl: Some(freshness.ttl()), ..look.forwarded(reason) };
         Some(self.exit(deliver(&asked.head, delivery), status.detail_of(Detail::StaleIfError)))
     }
 
@@ -119,6 +119,7 @@ impl Engine {
             headers: &headers,
             times: heard.times,
             fetch: found.head.fetch,
+            groups: found.head.groups.clone(),
             content: Some(found.head.content),
             part: found.head.part.clone(),
         };

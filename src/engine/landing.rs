@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     BoxError, CacheKey, DoNotStore, StoredHead, StoredResponse,
+    invalidation::Validity,
     semantics::{
         cache_status::Detail,
         directives::RequestDirectives,
@@ -16,7 +17,7 @@ use crate::{
         storing::{NotStored, end_to_end},
         validation,
     },
-    stored::{Content, Kind, ResponseHead, rope},
+    stored::{Content, Kind, Membership, ResponseHead, rope},
 };
 use bytes::Bytes;
 use futures_util::future::join;
@@ -125,6 +126,7 @@ impl<B, E> Course<B, E> {
             headers,
             times: sent.times,
             fetch: self.lead.number(),
+            groups: Membership::default(),
             content: None,
             part: None,
         }
@@ -135,6 +137,7 @@ impl<B, E> Course<B, E> {
         let mut headers = stale.head.headers.clone();
         validation::freshen(&mut headers, &sent.parts.headers);
         let arrival = Arrival {
+            groups: stale.head.groups.clone(),
             content: Some(stale.head.content),
             part: stale.head.part.clone(),
             ..self.arrival(request, stale.head.status, &headers, &sent)
@@ -347,13 +350,19 @@ impl<B, E> Course<B, E> {
     /// The store may have got it after it was invalidated.
     pub(super) async fn withdraw_if_invalidated(&self, key: &CacheKey, content: u64) {
         let Self { engine, lead, .. } = self;
-        if !engine.flights.is_invalidated(lead.primary(), lead.number()) {
+        let is_uri = engine.flights.is_invalidated(lead.primary(), lead.number());
+        if !is_uri && engine.rules.newest() < lead.number() {
             return;
         }
-        if engine.get_at(key).await.is_some_and(|stored| stored.head.has_content(content)) {
+        let there = engine.get_at(key).await.filter(|stored| stored.head.has_content(content));
+        let is_gone = |stored: &StoredResponse| match &stored.head.kind {
+            Kind::Response(head) => engine.rules.validity(lead.primary(), head) == Validity::Hard,
+            Kind::Variants(_) => false,
+        };
+        if there.is_some_and(|stored| is_uri || is_gone(&stored)) {
             engine.delete_at(key).await;
         }
-        if key != lead.primary() {
+        if is_uri && key != lead.primary() {
             // The list of variants may have been made anew, with the generation of those that are invalid.
             engine.delete_at(lead.primary()).await;
         }

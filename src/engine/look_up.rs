@@ -1,8 +1,9 @@
 //! What is stored for a request: by primary key, then among the variants (RFC 9111 section 4.1).
 use super::{Engine, flight::Elsewhere};
 use crate::{
-    CacheKey, StoredResponse,
-    semantics::cache_status::Forward,
+    CacheKey, CacheStatus, StoredResponse,
+    invalidation::Validity,
+    semantics::cache_status::{Detail, Forward},
     stored::{Content, Kind, ResponseHead, VariantIndex},
 };
 use http::request;
@@ -27,11 +28,13 @@ pub(crate) struct LookUp {
     pub(crate) found: Option<Found>,
     /// Parts of it that are stored, where they are not enough for the request (RFC 9111 section 3.3).
     pub(crate) part: Option<Found>,
+    /// What is stored, or was, a rule has made stale or gone.
+    pub(crate) invalidated: bool,
 }
 
 impl LookUp {
     pub(crate) fn nothing(key: CacheKey) -> Self {
-        Self { key, index: None, generation: None, found: None, part: None }
+        Self { key, index: None, generation: None, found: None, part: None, invalidated: false }
     }
 
     /// A complete response that needs no variants.
@@ -47,11 +50,10 @@ impl LookUp {
         request: &request::Parts,
     ) -> Self {
         let generation = index.as_ref().map(|index| index.generation);
+        let look = Self { index, generation, ..Self::nothing(key) };
         match found {
-            Some(part) if !part.head.suffices(request) => {
-                Self { key, index, generation, found: None, part: Some(part) }
-            }
-            found => Self { key, index, generation, found, part: None },
+            Some(part) if !part.head.suffices(request) => Self { part: Some(part), ..look },
+            found => Self { found, ..look },
         }
     }
 
@@ -59,6 +61,12 @@ impl LookUp {
     pub(crate) fn at(&self, place: Elsewhere) -> Self {
         let generation = Some(place.generation);
         Self { index: self.index.clone(), generation, ..Self::nothing(place.key) }
+    }
+
+    /// What is said of a request that goes forward for this reason.
+    pub(crate) fn forwarded(&self, reason: Forward) -> CacheStatus {
+        let status = CacheStatus::forwarded(reason);
+        if self.invalidated { status.detail_of(Detail::Invalidated) } else { status }
     }
 
     /// Why the request goes forward if nothing was found.
@@ -82,7 +90,7 @@ impl Engine {
     /// The same as [`look_up`](Self::look_up), if the store can tell at once: the path of a hit. `None` means that it cannot.
     pub(crate) fn peek(&self, primary: &CacheKey, request: &request::Parts) -> Option<Peeked> {
         let Some(stored) = self.peek_at(primary) else {
-            return self.peek_tells_all.then(|| Peeked::Other(LookUp::nothing(primary.clone())));
+            return self.peek_tells_all.then(|| Peeked::Other(self.nothing(primary)));
         };
         let index = match self.read(primary, primary, stored)? {
             Read::Response(found) if found.head.part.is_none() => {
@@ -93,13 +101,14 @@ impl Engine {
                 return Some(Peeked::Other(look));
             }
             Read::Variants(index) => index,
+            Read::Stale(_) | Read::Gone => return None,
         };
         let mut best = Best::default();
         for key in index.candidates(primary, &request.headers) {
             let stored = self.peek_at(&key)?;
             match self.read(primary, &key, stored) {
                 Some(Read::Response(found)) => best.offer(key, found),
-                Some(Read::Variants(_)) | None => return None,
+                Some(Read::Variants(_) | Read::Stale(_) | Read::Gone) | None => return None,
             }
         }
         best.select(primary, index, request).map(Peeked::Other)
@@ -109,18 +118,28 @@ impl Engine {
     pub(crate) async fn look_up(&self, primary: &CacheKey, request: &request::Parts) -> LookUp {
         let stored = self.get_at(primary).await;
         let index = match stored.and_then(|stored| self.read(primary, primary, stored)) {
-            None => return LookUp::nothing(primary.clone()),
+            None => return self.nothing(primary),
+            Some(Read::Gone) => {
+                return LookUp { invalidated: true, ..LookUp::nothing(primary.clone()) };
+            }
             Some(Read::Response(found)) => {
                 return LookUp::of(primary.clone(), None, Some(found), request);
+            }
+            Some(Read::Stale(found)) => {
+                let look = LookUp::of(primary.clone(), None, Some(found), request);
+                return LookUp { invalidated: true, ..look };
             }
             Some(Read::Variants(index)) => index,
         };
         let mut best = Best::default();
+        let mut invalidated = false;
         for key in index.candidates(primary, &request.headers).collect::<Vec<_>>() {
             let stored = self.get_at(&key).await;
-            match stored.and_then(|stored| self.read(primary, &key, stored)) {
-                Some(Read::Response(found)) => best.offer(key, found),
-                Some(Read::Variants(_)) | None => best.miss(key),
+            let read = stored.and_then(|stored| self.read(primary, &key, stored));
+            invalidated |= matches!(read, Some(Read::Stale(_) | Read::Gone));
+            match read {
+                Some(Read::Response(found) | Read::Stale(found)) => best.offer(key, found),
+                Some(Read::Variants(_) | Read::Gone) | None => best.miss(key),
             }
         }
         if best.found.is_none()
@@ -131,32 +150,51 @@ impl Engine {
         {
             best.offer(key, found);
         }
-        best.select(primary, index, request).unwrap_or_else(|| LookUp::nothing(primary.clone()))
+        let look = best.select(primary, index, request);
+        LookUp { invalidated, ..look.unwrap_or_else(|| LookUp::nothing(primary.clone())) }
+    }
+
+    /// Nothing is there, perhaps since it was invalidated.
+    fn nothing(&self, primary: &CacheKey) -> LookUp {
+        LookUp { invalidated: self.deleted.take(primary), ..LookUp::nothing(primary.clone()) }
     }
 
     /// Was it asked for before something made it invalid?
-    pub(crate) fn is_invalidated(&self, primary: &CacheKey, head: &ResponseHead) -> bool {
-        self.flights.is_invalidated(primary, head.fetch)
-            || self.rules.concern(&head.groups, head.fetch)
+    pub(crate) fn validity(&self, primary: &CacheKey, head: &ResponseHead) -> Validity {
+        if self.flights.is_invalidated(primary, head.fetch) {
+            return Validity::Hard;
+        }
+        self.rules.validity(primary, head)
     }
 
-    /// What a stored response says, if it is the one that the key asks for and was not invalidated.
+    /// What a stored response says, if it is the one that the key asks for.
     fn read(&self, primary: &CacheKey, key: &CacheKey, stored: StoredResponse) -> Option<Read> {
         // The full key is compared: a collision in a store is a miss.
         if stored.head.key != *key {
             return None;
         }
-        match stored.head.kind {
-            Kind::Response(head) if self.is_invalidated(primary, &head) => None,
-            Kind::Response(head) => Some(Read::Response(Found { head, content: stored.content })),
-            Kind::Variants(index) => Some(Read::Variants(index)),
-        }
+        let content = stored.content;
+        Some(match stored.head.kind {
+            Kind::Response(head) => match self.validity(primary, &head) {
+                Validity::Valid => Read::Response(Found { head, content }),
+                Validity::Soft(then) => {
+                    let head = Arc::new(head.stale_since(then.as_ref()));
+                    Read::Stale(Found { head, content })
+                }
+                Validity::Hard => Read::Gone,
+            },
+            Kind::Variants(index) => Read::Variants(index),
+        })
     }
 }
 
 enum Read {
     Response(Found),
     Variants(Arc<VariantIndex>),
+    /// A rule has made it so.
+    Stale(Found),
+    /// A rule has made it as if it were not there.
+    Gone,
 }
 
 /// Of several responses that a request selects, the most recent one is used (RFC 9111 section 4).

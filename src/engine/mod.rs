@@ -6,6 +6,7 @@ mod exit;
 mod fetch;
 mod flight;
 mod head;
+mod invalidate;
 mod landing;
 mod look_up;
 mod origin;
@@ -49,6 +50,8 @@ pub(crate) struct Engine {
     counters: Counters,
     cache_statuses: values::CacheStatuses,
     rules: Rules,
+    notes: invalidate::Notes,
+    deleted: invalidate::Deleted,
     /// Bytes of bodies that are arriving.
     arriving: Arc<AtomicUsize>,
     pub(crate) policy: CachePolicy,
@@ -68,6 +71,8 @@ impl Engine {
             counters: Counters::default(),
             cache_statuses: values::CacheStatuses::default(),
             rules: Rules::default(),
+            notes: invalidate::Notes::default(),
+            deleted: invalidate::Deleted::default(),
             arriving: Arc::default(),
             policy: CachePolicy::default(),
             keys: KeyPolicy::default(),
@@ -83,7 +88,7 @@ impl Engine {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.counters.read(self.flights.under_way())
+        self.counters.read(self.flights.under_way(), self.rules.len())
     }
 }
 

@@ -63,6 +63,7 @@ where
             headers.remove(header::CONTENT_LENGTH);
             let arrival = Arrival {
                 part: Some(part),
+                groups: same.map(|old| old.head.groups.clone()).unwrap_or_default(),
                 ..self.arrival(request, StatusCode::OK, &headers, &sent)
             };
             Ok((self.engine.receive(self.lead.primary(), &self.look, arrival)?, size))
@@ -118,7 +119,10 @@ where
         let framed = self.framed(&sent, storing::content_length(&sent.parts.headers));
         let mut headers = combined_fields(Some(&part), &sent.parts.headers);
         headers.insert(header::CONTENT_LENGTH, parts.complete.into());
-        let arrival = self.arrival(request, StatusCode::OK, &headers, &sent);
+        let arrival = Arrival {
+            groups: part.head.groups.clone(),
+            ..self.arrival(request, StatusCode::OK, &headers, &sent)
+        };
         let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
         let before = parts.locate(&(0..gap.start)).unwrap_or_default();
         let after = parts.locate(&(gap.end..parts.complete)).unwrap_or_default();

@@ -10,7 +10,7 @@ use crate::{
         storing::{self, Candidate, NotStored, Unstorable},
         targeted,
     },
-    stored::{self, Membership, Parts, ResponseHead},
+    stored::{self, FoundValid, Membership, Parts, ResponseHead},
 };
 use http::{HeaderMap, Method, StatusCode, header};
 use std::hash::{BuildHasher, RandomState};
@@ -25,6 +25,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) times: (Moment, Moment),
     /// The number of the fetch.
     pub(crate) fetch: u64,
+    /// Those of the stored response that it freshens or completes.
+    pub(crate) groups: Membership,
     /// The content that it is the head of, if that is stored already.
     pub(crate) content: Option<u64>,
     /// What it has of the representation, if not all.
@@ -84,6 +86,7 @@ impl Engine {
         let date = freshness::date_value(headers, response_time.wall);
         let corrected_initial_age =
             freshness::corrected_initial_age(headers, date, request_time.wall, response_time.wall);
+        let groups = self.groups_of(primary, headers, arrival.groups);
         let (own, headers) = self.divide(headers, &selected.directives, response_time);
         let (key, variant) = match nominated {
             Nominated::Fields(shape) => {
@@ -97,11 +100,6 @@ impl Engine {
             let language = selecting::content_language(&headers)?;
             primary.language_variant(*generation, shape, request_headers, &language)
         });
-        let names = groups::listed(&headers, &groups::CACHE_GROUPS);
-        let groups = Membership {
-            named: names.iter().map(|name| primary.group(name)).collect(),
-            uri: primary.bare().map(Box::new),
-        };
         let content = arrival.content.unwrap_or_else(random);
         let length = freshness::spread(lifetime.length, self.policy.lifetime.jitter, content);
         let head = ResponseHead {
@@ -118,8 +116,27 @@ impl Engine {
             content,
             part: arrival.part,
             fetch: arrival.fetch,
+            found_valid: FoundValid::default(),
         };
         Ok(Reception { key, head, declared, own })
+    }
+
+    /// The groups of a response; `before` is what it had before it was freshened. Tags are not stored with its fields: they stay unless the update has some.
+    fn groups_of(&self, primary: &CacheKey, headers: &HeaderMap, before: Membership) -> Membership {
+        let tag_fields = &self.policy.tag_fields;
+        let names = groups::of_response(headers, tag_fields);
+        let mut named: Vec<_> = names.names.iter().map(|name| primary.group(name)).collect();
+        let mut any = names.any;
+        if !tag_fields.is_empty() && !tag_fields.iter().any(|name| headers.contains_key(name)) {
+            any |= before.any;
+            named.extend(before.named.into_iter().filter(|old| {
+                let name = old.target().group.unwrap_or_default();
+                !names.names.iter().any(|new| new.as_bytes() == name)
+            }));
+        }
+        any |= named.len() > groups::MAX_GROUPS;
+        named.truncate(groups::MAX_GROUPS);
+        Membership { named, any, uri: primary.bare().map(Box::new) }
     }
 
     /// The fields for the one who asked, if they differ, and those for the store.
@@ -139,9 +156,18 @@ impl Engine {
             date.iter().for_each(|date| drop(own.insert(header::DATE, date.clone())));
             own
         });
-        let storable = headers.iter().filter(|(name, _)| !unstorable.contains(name));
+        let tags = &self.policy.tag_fields;
+        let storable =
+            headers.iter().filter(|(name, _)| !unstorable.contains(name) && !tags.contains(name));
         let added = date.iter().map(|date| (&header::DATE, date));
         (own, stored::compact(storable.chain(added)))
+    }
+
+    /// The fields that list tags are for the cache.
+    pub(super) fn remove_tags(&self, headers: &mut HeaderMap) {
+        for name in &self.policy.tag_fields {
+            headers.remove(name);
+        }
     }
 }
 

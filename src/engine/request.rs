@@ -74,6 +74,9 @@ where
             }
         }
     };
+    if look.invalidated {
+        engine.counters.invalidated();
+    }
     if asked.directives.only_if_cached {
         return Ok(engine.refuse(StatusCode::GATEWAY_TIMEOUT, Detail::OnlyIfCached));
     }
@@ -96,7 +99,7 @@ where
     O: Origin<Q>,
     Q: Send + 'static,
 {
-    let status = CacheStatus::forwarded(reason);
+    let status = look.forwarded(reason);
     // RFC 9111 section 4.3.2: they are the origin's to evaluate, so it has to see them.
     if asked.asks && conditional::is_for_origin(&asked.head.headers) {
         return forward(&engine, origin, asked, body, status).await;

@@ -5,9 +5,12 @@ use super::{
     flight::{Elsewhere, Fit, Landed, Landing, Lead, Seat, Supply},
     look_up::LookUp,
 };
-use crate::semantics::{
-    cache_status::Detail,
-    reuse::{self, Verdict},
+use crate::{
+    invalidation::Validity,
+    semantics::{
+        cache_status::Detail,
+        reuse::{self, Verdict},
+    },
 };
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -33,6 +36,8 @@ impl Engine {
         let limit = self.policy.limits.wait_timeout.min(LONGEST_WAIT);
         let deadline = Instant::now() + limit;
         let mut has_failed = false;
+        // What was made invalid before, this request may not get; what is made invalid while it waits, it may.
+        let known = self.rules.newest();
         for _ in 0..SEATS {
             let (landed, supply) = match self.take_seat(asked, &look) {
                 Seat::Lead(lead) => return Place::Lead(lead, look),
@@ -43,9 +48,9 @@ impl Engine {
                 }
                 Seat::Landed(landed, supply) => (landed, supply),
                 Seat::Follow(flight) => match timeout_at(deadline, flight).await {
-                    // A group of it was invalidated while it was on its way.
+                    // A tag that nobody knew of then was invalidated before this request asked.
                     Ok(Ok(Landing::Shared(landed, _)))
-                        if self.rules.concern(&landed.head.groups, landed.head.fetch) =>
+                        if known > landed.head.fetch && self.is_gone(asked, &landed) =>
                     {
                         continue;
                     }
@@ -82,7 +87,8 @@ impl Engine {
         let limit = self.policy.limits.max_fetches;
         // Not under the lock of the table: a clock is the user's.
         let now = self.clock.read();
-        self.flights.join(&asked.primary, &look.key, limit, |landed| {
+        let is_old = |fetch| self.rules.concern_key(&asked.primary, fetch);
+        self.flights.join(&asked.primary, &look.key, limit, is_old, |landed| {
             if !landed.head.suffices(&asked.head) {
                 return Fit::Stale;
             }
@@ -90,7 +96,7 @@ impl Engine {
                 return Fit::OtherVariant(place);
             }
             // The table of flights has been asked already, and is locked.
-            if self.rules.concern(&landed.head.groups, landed.head.fetch) {
+            if self.rules.validity(&asked.primary, &landed.head) != Validity::Valid {
                 return Fit::Stale;
             }
             let freshness = landed.head.freshness(&now);
@@ -112,6 +118,15 @@ impl Engine {
         let key = asked.primary.variant(*generation, shape, &asked.head.headers);
         let generation = *generation;
         (key != landed.key).then_some(Elsewhere { key, generation })
+    }
+
+    /// What is stale answers where the origin fails, also if a rule has made it so.
+    fn is_gone(&self, asked: &Asked, landed: &Landed) -> bool {
+        match self.rules.validity(&asked.primary, &landed.head) {
+            Validity::Valid => false,
+            Validity::Soft(_) => !landed.on_error,
+            Validity::Hard => true,
+        }
     }
 
     fn fresh(&self, asked: &Asked, look: &LookUp) -> Option<(Landed, Supply)> {

@@ -55,12 +55,27 @@ impl Engine {
     }
 
     pub(super) async fn freshen_at(&self, key: &CacheKey, head: StoredHead) -> bool {
+        if !self.reserve_for(&head).await {
+            return false;
+        }
         self.guarded("freshen", async { self.store.freshen(key, head).await }).await == Some(true)
     }
 
     /// False if the store failed: what was there may still be there.
     pub(super) async fn delete_at(&self, key: &CacheKey) -> bool {
         self.guarded("delete", async { self.store.delete(key).await }).await.is_some()
+    }
+
+    /// False if the store failed.
+    pub(super) async fn note_at(&self, number: u64, note: Option<Bytes>) -> bool {
+        self.guarded("note", async { self.store.note(number, note).await }).await.is_some()
+    }
+
+    async fn reserve_for(&self, head: &StoredHead) -> bool {
+        match &head.kind {
+            Kind::Response(head) => self.reserve(head.fetch).await,
+            Kind::Variants(_) => true,
+        }
     }
 
     /// Puts a response whose content may be arriving. The store has as long as that takes, and the usual time once `arrived` is over.
@@ -70,6 +85,9 @@ impl Engine {
         response: StoredResponse,
         arrived: impl Future<Output = ()>,
     ) -> bool {
+        if !self.reserve_for(&response.head).await {
+            return false;
+        }
         let put = AssertUnwindSafe(async { self.store.put(key, response).await }).catch_unwind();
         let limit = async {
             arrived.await;
@@ -145,7 +163,7 @@ impl Engine {
     }
 
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "only logged"))]
-    fn fault(&self, what: &'static str, why: impl std::fmt::Debug) {
+    pub(super) fn fault(&self, what: &'static str, why: impl std::fmt::Debug) {
         self.counters.store_fault();
         #[cfg(feature = "tracing")]
         tracing::warn!(target: "tower_cdn", operation = what, error = ?why, "store failed");

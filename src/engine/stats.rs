@@ -27,6 +27,12 @@ pub struct Stats {
     pub store_faults: u64,
     /// Fetches that are under way now.
     pub fetches: u64,
+    /// Invalidations: those of operators, and those by answers to unsafe requests.
+    pub invalidations: u64,
+    /// Requests for which something was stored that had been invalidated.
+    pub invalidated: u64,
+    /// Targets of invalidations that are remembered now.
+    pub rules: u64,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +43,8 @@ pub(crate) struct Counters {
     collapsed: AtomicU64,
     stored: AtomicU64,
     store_faults: AtomicU64,
+    invalidations: AtomicU64,
+    invalidated: AtomicU64,
 }
 
 impl Counters {
@@ -63,7 +71,15 @@ impl Counters {
         self.store_faults.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn read(&self, fetches: u64) -> Stats {
+    pub(crate) fn invalidation(&self) {
+        self.invalidations.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn invalidated(&self) {
+        self.invalidated.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn read(&self, fetches: u64, rules: u64) -> Stats {
         Stats {
             hits: self.hits.load(Relaxed),
             stale_hits: self.stale_hits.load(Relaxed),
@@ -72,6 +88,9 @@ impl Counters {
             stored: self.stored.load(Relaxed),
             store_faults: self.store_faults.load(Relaxed),
             fetches,
+            invalidations: self.invalidations.load(Relaxed),
+            invalidated: self.invalidated.load(Relaxed),
+            rules,
         }
     }
 }

@@ -9,12 +9,15 @@ use super::{
     request::{Answer, receive},
 };
 use crate::{
-    CacheBody, CacheKey, CacheStatus, key,
+    CacheBody, CacheKey, CacheStatus,
+    invalidation::Target,
+    key,
     semantics::{cache_status::Forward, directives::RequestDirectives, groups, invalidation},
+    stored::Membership,
 };
 use http::{Method, Request, Response, StatusCode, Uri, request};
-use std::{sync::Arc, time::Duration};
-use tokio::{sync::oneshot, task::JoinHandle};
+use std::sync::Arc;
+use tokio::sync::oneshot;
 
 pub(crate) async fn respond<O, Q>(
     engine: Arc<Engine>,
@@ -38,16 +41,11 @@ where
         return Ok(engine.exit(response.map(CacheBody::forwarded), status));
     }
     let named = uri.as_ref().map(|uri| key::named_keys(&engine.keys, uri, response.headers()));
-    let keys = target.iter().cloned().chain(named.into_iter().flatten());
-    let deleting = engine.invalidate(keys);
-    if let Some(target) = &target {
-        // RFC 9875 section 3.
-        let names = groups::listed(response.headers(), &groups::CACHE_GROUP_INVALIDATION);
-        if !names.is_empty() {
-            let groups = names.iter().map(|name| target.group(name));
-            engine.rules.invalidate_groups(groups, engine.flights.number());
-        }
-    }
+    let keys = target.iter().cloned().chain(named.into_iter().flatten()).collect();
+    // RFC 9875 section 3.
+    let names = groups::listed(response.headers(), &groups::CACHE_GROUP_INVALIDATION);
+    let groups = names.iter().zip(target.iter().cycle()).map(|(name, target)| target.group(name));
+    let done = engine.invalidate_as_answered(keys, groups.map(Target::Group).collect());
     let may_answer_get = engine.policy.storing.store_post
         && asked.method == Method::POST
         && response.status() == StatusCode::OK
@@ -56,7 +54,7 @@ where
         return Ok(engine.exit(response.map(CacheBody::forwarded), status));
     };
     // What was stored before must not take away what is stored now.
-    _ = deleting.await;
+    _ = done.first.await;
     let (parts, body) = response.into_parts();
     let sent = Sent { parts, body, times: (request_time, response_time) };
     store_for_get::<O, Q>(engine, asked, target, &uri, sent, status).await
@@ -94,6 +92,7 @@ where
             headers: &sent.parts.headers,
             times: sent.times,
             fetch: course.lead.number(),
+            groups: Membership::default(),
             content: None,
             part: None,
         };
@@ -112,44 +111,4 @@ where
         }
         fetched => engine.conclude(&asked, fetched, status),
     })
-}
-
-/// How long to wait between attempts to delete what a failing store may still have.
-const PAUSES: [Duration; 3] =
-    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)];
-
-impl Engine {
-    /// From now on nothing that was asked for before is reused for these keys, and for others of their URIs. That is in force when this returns; the task only frees
-    /// the store of what it has.
-    pub(crate) fn invalidate(
-        self: &Arc<Self>,
-        keys: impl Iterator<Item = CacheKey>,
-    ) -> JoinHandle<()> {
-        let mut numbered = Vec::new();
-        for key in keys {
-            let bare = key.bare();
-            let uri = bare.as_ref().unwrap_or(&key);
-            self.rules.invalidate_uri(uri, self.flights.number());
-            numbered.extend(bare.map(|bare| (self.flights.invalidate(&bare), bare)));
-            numbered.push((self.flights.invalidate(&key), key));
-        }
-        let engine = Arc::clone(self);
-        tokio::spawn(async move {
-            for pause in PAUSES {
-                let mut left = Vec::new();
-                for (number, key) in numbered {
-                    if engine.delete_at(&key).await {
-                        engine.flights.deleted(&key, number);
-                    } else {
-                        left.push((number, key));
-                    }
-                }
-                if left.is_empty() {
-                    return;
-                }
-                numbered = left;
-                tokio::time::sleep(pause).await;
-            }
-        })
-    }
 }

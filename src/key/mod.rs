@@ -8,7 +8,7 @@ mod target;
 
 pub use policy::{Influential, KeyPolicy, Parameters};
 pub(crate) use survey::Survey;
-pub(crate) use target::{NoKey, named_keys};
+pub(crate) use target::{NoKey, canonical_host, named_keys};
 
 use crate::semantics::selecting;
 use ::bytes::Bytes;
@@ -93,6 +93,28 @@ impl CacheKey {
         (bare.len() < self.as_bytes().len()).then(|| Key::of(bare).finish())
     }
 
+    /// What it says of host, path and query, and of the group if it is one.
+    pub(crate) fn target(&self) -> KeyTarget<'_> {
+        let mut target = KeyTarget::default();
+        let mut rest = self.as_bytes();
+        while let Some((tag, behind)) = rest.split_first()
+            && let Some((length, width)) = read_length(behind)
+            && let Some((part, next)) =
+                behind.get(width..).and_then(|behind| behind.split_at_checked(length))
+        {
+            match *tag {
+                tag if tag == Tag::Host as u8 => target.host = part,
+                tag if tag == Tag::Path as u8 => target.path = part,
+                tag if tag == Tag::Query as u8 => target.query = Some(part),
+                tag if tag == Tag::Group as u8 => target.group = Some(part),
+                tag if tag == Tag::Scheme as u8 || tag == Tag::Port as u8 => {}
+                _ => break,
+            }
+            rest = next;
+        }
+        target
+    }
+
     /// The parts in front of the path: scheme, host and port.
     fn origin(&self) -> &[u8] {
         self.parts_while(|tag| tag != Tag::Path as u8)
@@ -153,6 +175,15 @@ impl fmt::Debug for CacheKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CacheKey({})", self.as_bytes().escape_ascii())
     }
+}
+
+/// Parts of a key, as they lie in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeyTarget<'a> {
+    pub(crate) host: &'a [u8],
+    pub(crate) path: &'a [u8],
+    pub(crate) query: Option<&'a [u8]>,
+    pub(crate) group: Option<&'a [u8]>,
 }
 
 /// What a part of a key is.

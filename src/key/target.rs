@@ -266,6 +266,13 @@ pub(crate) enum NoKey {
     TooLong,
 }
 
+/// The name of a host as keys have it. `None` if it is none, or has a port.
+pub(crate) fn canonical_host(name: &str) -> Option<String> {
+    let Authority { host, port, .. } = Authority::read(name.as_bytes())?;
+    let is_host = port.is_empty() && !name.ends_with(':');
+    str::from_utf8(host).ok().filter(|_| is_host).map(str::to_ascii_lowercase)
+}
+
 /// The same-origin URIs that an answer names, and its target, as keys.
 pub(crate) fn named_keys(policy: &KeyPolicy, target: &Uri, response: &HeaderMap) -> Vec<CacheKey> {
     invalidation::named_uris(target, response)
@@ -277,6 +284,7 @@ pub(crate) fn named_keys(policy: &KeyPolicy, target: &Uri, response: &HeaderMap)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::KeyTarget;
     use http::Request;
 
     fn head(uri: &str, lines: &[(&str, &str)]) -> Parts {
@@ -402,5 +410,27 @@ mod tests {
         assert_eq!(of(&[("cookie", "a=1; theme=x")]), of(&[("cookie", "theme=x; b=2")]));
         assert_ne!(of(&[("cookie", "theme=x")]), of(&[("cookie", "theme=y")]));
         assert_ne!(of(&[("accept-language", "de")]), of(&[]));
+    }
+
+    #[test]
+    fn a_key_tells_its_target() {
+        let policy = KeyPolicy::default();
+        let asked = |uri| key(&policy, uri, &[("x-forwarded-host", "h")]).unwrap();
+        let long = "x".repeat(300);
+        for (uri, host, path, query) in [
+            ("http://A.example:81/a/b?c=d", "a.example", "/a/b", Some("c=d")),
+            ("https://a.example/", "a.example", "/", None),
+            (&format!("http://a/{long}?"), "a", &format!("/{long}"), Some("")),
+        ] {
+            let asked = asked(uri);
+            let target = asked.target();
+            assert_eq!(target.host, host.as_bytes());
+            assert_eq!(target.path, path.as_bytes());
+            assert_eq!(target.query, query.map(str::as_bytes));
+            let group = asked.group("g h");
+            assert_eq!(group.target().group, Some(b"g h".as_slice()));
+            assert_eq!(group.target().host, host.as_bytes());
+        }
+        assert_eq!(CacheKey::from_bytes(b"h\x09short".as_slice()).target(), KeyTarget::default());
     }
 }

@@ -68,6 +68,8 @@ pub enum Detail {
     Asked,
     /// `only-if-cached`, and nothing usable is stored.
     OnlyIfCached,
+    /// What was stored has been invalidated.
+    Invalidated,
 }
 
 impl Detail {
@@ -87,6 +89,7 @@ impl Detail {
             Self::Loop => "loop",
             Self::Asked => "asked",
             Self::OnlyIfCached => "only-if-cached",
+            Self::Invalidated => "invalidated",
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     clock::Moment,
     semantics::directives::Directives,
     stored::{
-        Kind, Membership, Parts, ResponseHead, VariantIndex,
+        FoundValid, Kind, Membership, Parts, ResponseHead, VariantIndex,
         rope::{self, Rope, Window, Writer},
     },
 };
@@ -244,10 +244,15 @@ pub(super) fn head(name: &str, version: u8) -> StoredHead {
             date: time,
             variant: Some((u64::MAX, vec![header::ACCEPT, header::ACCEPT_LANGUAGE])),
             by_language: None,
-            groups: Membership { named: vec![key("g"), key("h")], uri: Some(Box::new(key("u"))) },
+            groups: Membership {
+                named: vec![key("g"), key("h")],
+                any: false,
+                uri: Some(Box::new(key("u"))),
+            },
             content: CONTENT,
             part: Parts::new(3..9, 11),
-            fetch: 0,
+            fetch: 1 << 50,
+            found_valid: FoundValid::default(),
         },
     )
 }

@@ -12,9 +12,7 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn put<'a>(&'a self, key: &'a CacheKey, response: StoredResponse) -> Erased<'a, ()>;
     fn freshen<'a>(&'a self, key: &'a CacheKey, head: StoredHead) -> Erased<'a, bool>;
     fn delete<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, ()>;
-    #[expect(dead_code, reason = "for rules that outlive the process")]
     fn notes(&self) -> Vec<(u64, Bytes)>;
-    #[expect(dead_code, reason = "for rules that outlive the process")]
     fn note(&self, number: u64, note: Option<Bytes>) -> Erased<'_, ()>;
 }
 

@@ -13,7 +13,10 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request};
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -56,8 +59,30 @@ pub(crate) struct ResponseHead {
     pub(crate) content: u64,
     /// What the content has of the representation; `None` if it is all of it (RFC 9111 section 3.3).
     pub(crate) part: Option<Parts>,
-    /// The fetch that brought it, for the order of fetches and invalidations; zero if this process did not fetch it.
+    /// The fetch that brought it, for the order of fetches and invalidations.
     pub(crate) fetch: u64,
+    pub(crate) found_valid: FoundValid,
+}
+
+/// Under which stamp of the rules it was found valid the last time.
+#[derive(Debug, Default)]
+pub(crate) struct FoundValid(AtomicU64);
+
+impl FoundValid {
+    pub(crate) fn is(&self, stamp: u64) -> bool {
+        self.0.load(Ordering::Relaxed) == stamp
+    }
+
+    pub(crate) fn set(&self, stamp: u64) {
+        self.0.store(stamp, Ordering::Relaxed);
+    }
+}
+
+/// A copy is another response, of which nothing is known yet.
+impl Clone for FoundValid {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl ResponseHead {
@@ -68,12 +93,28 @@ impl ResponseHead {
         });
         Freshness { lifetime: self.lifetime, current_age }
     }
+
+    /// The same, stale since then: it may answer while the origin fails, as far as it says so, and else only once it was validated. Where nobody knows since when, it
+    /// has never been fresh.
+    pub(crate) fn stale_since(&self, then: Option<&Moment>) -> Self {
+        let age = then
+            .and_then(|then| then.since(&self.response_time))
+            .map_or(Duration::ZERO, |resident_time| {
+                self.corrected_initial_age.saturating_add(resident_time)
+            });
+        let mut stale = self.clone();
+        stale.lifetime = self.lifetime.min(age);
+        stale.directives.stale_while_revalidate = Some(Duration::ZERO);
+        stale
+    }
 }
 
 /// The groups that a response belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Membership {
     pub(crate) named: Vec<CacheKey>,
+    /// It has more tags than are kept, and counts as one with any.
+    pub(crate) any: bool,
     /// The URI, if the key has more than that.
     pub(crate) uri: Option<Box<CacheKey>>,
 }
@@ -92,7 +133,7 @@ impl ResponseHead {
 }
 
 impl PartialEq for ResponseHead {
-    /// The monotonic clock and the number of the fetch belong to this process, not to the response.
+    /// The monotonic clock, and what it was found to be, belong to this process and not to the response.
     fn eq(&self, other: &Self) -> bool {
         self.status == other.status
             && self.headers.iter().eq(other.headers.iter())
@@ -105,6 +146,7 @@ impl PartialEq for ResponseHead {
             && self.groups == other.groups
             && self.content == other.content
             && self.part == other.part
+            && self.fetch == other.fetch
     }
 }
 

@@ -1,5 +1,5 @@
 //! The record format of stored heads: a version byte, then parts with their lengths. Whatever is wrong with a record is an error.
-use super::{Kind, Membership, Parts, ResponseHead, Shape, StoredHead, VariantIndex};
+use super::{FoundValid, Kind, Membership, Parts, ResponseHead, Shape, StoredHead, VariantIndex};
 use crate::{
     CacheKey,
     clock::Moment,
@@ -7,13 +7,9 @@ use crate::{
 };
 use bytes::{Buf, BufMut, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::LazyLock,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const RESPONSE: u8 = b'r';
 const VARIANTS: u8 = b'v';
 
@@ -97,9 +93,9 @@ fn put_response(out: &mut Vec<u8>, head: &ResponseHead) {
     for group in &head.groups.named {
         put_bytes(out, group.as_bytes());
     }
+    out.put_u8(u8::from(head.groups.any));
     // No key is empty.
     put_bytes(out, head.groups.uri.as_deref().map_or(&[], CacheKey::as_bytes));
-    out.put_u64(*EPOCH);
     out.put_u64(head.fetch);
     out.put_u64(head.content);
     match &head.part {
@@ -143,25 +139,25 @@ fn get_response(input: &mut Bytes) -> Result<ResponseHead, RecordError> {
         by_language: None,
         groups: Membership {
             named: get_list(input, |input| get_bytes(input).map(CacheKey::from_bytes))?,
+            any: match get_u8(input)? {
+                0 => false,
+                1 => true,
+                _ => return Err(DAMAGED),
+            },
             uri: Some(get_bytes(input)?)
                 .filter(|key| !key.is_empty())
                 .map(|key| Box::new(CacheKey::from_bytes(key))),
         },
-        fetch: {
-            let (epoch, number) = (get_u64(input)?, get_u64(input)?);
-            if epoch == *EPOCH { number } else { 0 }
-        },
+        fetch: get_u64(input)?,
         content: get_u64(input)?,
         part: match get_u8(input)? {
             0 => None,
             1 => Some(get_parts(input)?),
             _ => return Err(DAMAGED),
         },
+        found_valid: FoundValid::default(),
     })
 }
-
-/// Numbers of fetches mean something to the process that gave them.
-static EPOCH: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u8));
 
 fn get_parts(input: &mut Bytes) -> Result<Parts, RecordError> {
     let complete = get_u64(input)?;
@@ -331,11 +327,13 @@ mod tests {
                 by_language: None,
                 groups: Membership {
                     named: vec![CacheKey::from_bytes(vec![7; usize::from(status % 3)])],
+                    any: status % 5 == 0,
                     uri: (status % 2 == 0).then(|| Box::new(CacheKey::from_bytes(vec![8]))),
                 },
                 content: u64::from(age) << 7,
                 part: Parts::new(0..u64::from(age), u64::from(lifetime)),
-                fetch: 0,
+                fetch: u64::from(time) << 20,
+                found_valid: FoundValid::default(),
             })
         }
     }

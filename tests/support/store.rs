@@ -3,9 +3,12 @@ use super::OriginError;
 use bytes::Bytes;
 use http_body_util::Full;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     future::pending,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tower_cdn::{CacheKey, Content, MemoryStore, Store, StoreError, StoredHead, StoredResponse};
 
@@ -110,9 +113,14 @@ impl Store for Troubled {
     }
 }
 
-/// What somebody would write for a first store: heads as bytes, content elsewhere, no `peek`.
+/// What somebody would write for a first store that outlives the process: heads as bytes, content elsewhere, notes, no `peek`.
 #[derive(Default)]
-pub(crate) struct PlainStore(Mutex<HashMap<Vec<u8>, Record>>);
+pub(crate) struct PlainStore {
+    records: Mutex<HashMap<Vec<u8>, Record>>,
+    notes: Mutex<BTreeMap<u64, Bytes>>,
+    /// It keeps no more notes.
+    pub(crate) is_full: AtomicBool,
+}
 
 #[derive(Clone)]
 struct Record {
@@ -157,10 +165,33 @@ impl Store for PlainStore {
         self.records().remove(key.as_bytes());
         Ok(())
     }
+
+    fn notes(&self) -> Vec<(u64, Bytes)> {
+        self.all_notes().iter().map(|(number, note)| (*number, note.clone())).collect()
+    }
+
+    async fn note(&self, number: u64, note: Option<Bytes>) -> Result<(), StoreError> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(StoreError::new(OriginError("store is full")));
+        }
+        match note {
+            Some(note) => self.all_notes().insert(number, note),
+            None => self.all_notes().remove(&number),
+        };
+        Ok(())
+    }
 }
 
 impl PlainStore {
-    fn records(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Record>> {
-        self.0.lock().expect("not poisoned")
+    pub(crate) fn len(&self) -> usize {
+        self.records().len()
+    }
+
+    pub(crate) fn all_notes(&self) -> MutexGuard<'_, BTreeMap<u64, Bytes>> {
+        self.notes.lock().expect("not poisoned")
+    }
+
+    fn records(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Record>> {
+        self.records.lock().expect("not poisoned")
     }
 }

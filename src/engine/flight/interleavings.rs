@@ -61,7 +61,7 @@ fn landed(number: u64) -> Landed {
 }
 
 fn join(flights: &Flights) -> Seat {
-    flights.join(&key(), &key(), 10, |_| Fit::Fits)
+    flights.join(&key(), &key(), 10, |_| false, |_| Fit::Fits)
 }
 
 /// Takes a seat; who leads does as told.
