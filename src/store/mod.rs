@@ -3,12 +3,16 @@
 //! A [`Store`] is a dumb map: it knows nothing of freshness, `Vary` or invalidation, which are the engine's business. Write one of
 //! your own in plain `async fn`, and check it with [`conformance`].
 pub mod conformance;
+#[cfg(all(feature = "disk", unix))]
+mod disk;
 mod erased;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "tiered")]
 mod tiered;
 
+#[cfg(all(feature = "disk", unix))]
+pub use disk::{DiskBuilder, DiskStats, DiskStore, OpenError};
 pub(crate) use erased::ErasedStore;
 #[cfg(feature = "memory")]
 pub use memory::MemoryStore;

@@ -1,0 +1,175 @@
+//! The directory of a store: what lies where, who may use it, and who does.
+//!
+//! ```text
+//! version      what this is; without it, or with another one, the directory is not touched
+//! lock         held by the process that uses it
+//! state        how it was left, and the last commit
+//! index.redb   rows and notes
+//! used         which responses were used, for the next opening
+//! content/     files of content, in 32 folders
+//! ```
+use super::{
+    error::{OpenError, Reason},
+    row::FileId,
+};
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+const VERSION: &str = "tower-cdn disk store, version 1\n";
+
+#[derive(Debug)]
+pub(super) struct Directory {
+    root: PathBuf,
+    lock: Mutex<Option<File>>,
+}
+
+impl Directory {
+    /// Takes the directory for itself; makes it if it is not there.
+    pub(super) fn take(root: &Path, start_afresh: bool) -> Result<Self, OpenError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(root)?;
+        if !start_afresh && !is_known(root)? {
+            return Err(Reason::UnknownVersion.into());
+        }
+        fs::set_permissions(root, Permissions::from_mode(0o700))?;
+        let lock = lock(&root.join("lock"))?;
+        let directory = Self { root: root.to_owned(), lock: Mutex::new(Some(lock)) };
+        if fs::read(directory.version()).is_ok_and(|version| version != VERSION.as_bytes()) {
+            directory.clear()?;
+        }
+        // Complete or not there: whoever dies here leaves a directory that can be opened.
+        let draft = root.join("version.new");
+        let mut file = create(&draft)?;
+        file.write_all(VERSION.as_bytes())?;
+        fs::rename(&draft, directory.version())?;
+        create_folder(&root.join("content"))?;
+        Ok(directory)
+    }
+
+    /// Lets others have it.
+    pub(super) fn release(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Removes what a store of another version has here, and nothing else.
+    fn clear(&self) -> io::Result<()> {
+        for file in [self.version(), self.state(), self.index(), self.used()] {
+            remove(&file)?;
+        }
+        match fs::remove_dir_all(self.content()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn version(&self) -> PathBuf {
+        self.root.join("version")
+    }
+
+    pub(super) fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    pub(super) fn index(&self) -> PathBuf {
+        self.root.join("index.redb")
+    }
+
+    pub(super) fn used(&self) -> PathBuf {
+        self.root.join("used")
+    }
+
+    pub(super) fn content(&self) -> PathBuf {
+        self.root.join("content")
+    }
+
+    pub(super) fn file(&self, id: FileId) -> PathBuf {
+        let folder = id.number % FOLDERS;
+        self.content().join(format!("{folder:02x}/{:08x}{:016x}", id.session, id.number))
+    }
+
+    /// All files of content.
+    pub(super) fn files(&self) -> io::Result<impl Iterator<Item = FileId>> {
+        let folders = fs::read_dir(self.content())?.flatten();
+        let files = folders.filter_map(|folder| fs::read_dir(folder.path()).ok()).flatten();
+        Ok(files.flatten().filter_map(|file| {
+            let name = file.file_name();
+            let (session, number) = name.to_str()?.split_at_checked(8)?;
+            let id = FileId {
+                session: u32::from_str_radix(session, 16).ok()?,
+                number: u64::from_str_radix(number, 16).ok()?,
+            };
+            (self.file(id) == file.path()).then_some(id)
+        }))
+    }
+}
+
+const FOLDERS: u64 = 32;
+
+/// Is it ours, or empty?
+fn is_known(root: &Path) -> io::Result<bool> {
+    match fs::read(root.join("version")) {
+        Ok(version) => Ok(version == VERSION.as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let ours = ["lock", "version.new", "lost+found"];
+            let mut entries = fs::read_dir(root)?;
+            Ok(entries.all(|entry| {
+                entry.is_ok_and(|entry| ours.iter().any(|name| entry.file_name() == *name))
+            }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A store that was dropped a moment ago may still be closing.
+const PATIENCE: (u32, Duration) = (100, Duration::from_millis(10));
+
+#[expect(clippy::incompatible_msrv, reason = "the feature needs a newer Rust, as redb does")]
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    for _ in 0..PATIENCE.0 {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PATIENCE.1),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+    Err(Reason::InUse.into())
+}
+
+/// A new file, or an empty one in place of what is there.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+fn create_folder(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A new file that nobody has opened before; makes its folder.
+pub(super) fn create_new(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_folder(path.parent().unwrap_or(path))?;
+            options.open(path)
+        }
+        result => result,
+    }
+}
+
+/// It is fine if it is not there.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,138 @@
+//! What is stored, found out in the background after opening: the order of use is that of the commits, with a mark for what was used before it was closed.
+//! Files that no row has are removed, and rows whose file is gone.
+use super::{
+    error::Fault,
+    file::Layout,
+    index::Rows,
+    order::{Order, Stored},
+    queue::Op,
+    row::{FileId, Header},
+    shared::{Known, Shared},
+};
+use std::{
+    fs,
+    sync::{Arc, Weak},
+};
+
+/// Rows that are read at once. An index that is being read keeps what is replaced meanwhile.
+const ROWS_AT_ONCE: usize = 4096;
+
+/// Until it is done, or the store is closed.
+pub(super) fn run(shared: &Weak<Shared>) {
+    let (mut found, mut next, mut session) = (Found::default(), Some(0), None);
+    while let Some(mut from) = next {
+        let Some(shared) = shared.upgrade() else { return };
+        if session.replace(shared.session()) != Some(shared.session()) {
+            // It has begun again with an empty index.
+            (found, from) = (Found::default(), 0);
+        }
+        match shared.index.rows(|rows| found.read(rows, from)) {
+            Ok(Some(more)) => next = more,
+            // Nobody can read now. Wherever that is so for long, it begins again.
+            Ok(None) if shared.is_closed() => return,
+            Ok(None) => std::thread::sleep(std::time::Duration::from_millis(20)),
+            Err(fault) => {
+                shared.send(Op::Broken(fault));
+                return;
+            }
+        }
+    }
+    let Some(shared) = shared.upgrade() else { return };
+    found.files.sort_unstable();
+    let (rows, files) = (found.rows, found.files);
+    shared.learn(rows);
+    shared.sweep(&files);
+    shared.send(Op::Room);
+}
+
+#[derive(Default)]
+struct Found {
+    rows: Vec<(u64, u64, Stored)>,
+    files: Vec<(FileId, u64)>,
+}
+
+impl Found {
+    /// Reads the next rows; where to go on, if there are more.
+    fn read(&mut self, rows: &Rows, from: u64) -> Result<Option<u64>, Fault> {
+        let mut last = None;
+        for row in rows.range(from..)?.take(ROWS_AT_ONCE) {
+            let (hash, row) = row?;
+            let (hash, row) = (hash.value(), row.value());
+            last = Some(hash);
+            // Whether it is damaged is seen when it is asked for.
+            let Some(header) = Header::peek(row) else { continue };
+            if let Some(file) = header.file {
+                self.files.push((file.id, hash));
+            }
+            self.rows.push((header.commit, hash, stored(&header, row.len())));
+        }
+        Ok(last.and_then(|last| last.checked_add(1)))
+    }
+}
+
+/// What is kept in memory of a row.
+pub(super) fn stored(header: &Header, row: usize) -> Stored {
+    let blocks = header.file.map_or(0, |file| Layout { file, len: header.len }.blocks());
+    Stored { commit: header.commit as u32, row: u32::try_from(row).unwrap_or(u32::MAX), blocks }
+}
+
+impl Shared {
+    pub(super) fn is_closed(&self) -> bool {
+        self.writer().is_closed()
+    }
+
+    fn learn(&self, mut rows: Vec<(u64, u64, Stored)>) {
+        rows.sort_unstable_by_key(|(commit, hash, _)| (*commit, *hash));
+        let mut order = Order::default();
+        for (_, hash, stored) in rows {
+            order.insert(hash, stored);
+        }
+        for hash in self.used_before() {
+            order.touch(hash);
+        }
+        let mut known = self.known();
+        let since = std::mem::take(&mut *known);
+        for hash in since.gone.into_iter().flatten() {
+            order.remove(hash);
+        }
+        for (hash, stored) in since.order.oldest_first() {
+            order.insert(hash, stored);
+        }
+        *known = Known { order, gone: None };
+        drop(known);
+        self.loaded.send_replace(true);
+    }
+
+    /// Removes files that no row has. What came since the store was opened has a name that tells so.
+    fn sweep(self: &Arc<Self>, with_row: &[(FileId, u64)]) {
+        let Ok(files) = self.directory.files() else { return };
+        let mut is_there = vec![false; with_row.len()];
+        let session = self.session();
+        for file in files.filter(|file| file.session != session) {
+            match with_row.binary_search_by_key(&file, |(id, _)| *id) {
+                Ok(at) => is_there.get_mut(at).into_iter().for_each(|there| *there = true),
+                Err(_) => self.send(Op::Garbage { file, blocks: 0 }),
+            }
+        }
+        let gone = with_row
+            .iter()
+            .zip(is_there)
+            .filter(|((id, _), is_there)| !is_there && id.session != session);
+        for ((file, hash), _) in gone {
+            self.send(Op::Missing { hash: *hash, file: *file });
+        }
+    }
+
+    /// A mark for what was used is kept when the store is closed.
+    pub(super) fn keep_used(&self) {
+        let used: Vec<u8> = self.known().order.used().flat_map(u64::to_be_bytes).collect();
+        _ = super::directory::create(&self.directory.used())
+            .and_then(|mut file| std::io::Write::write_all(&mut file, &used));
+    }
+
+    /// It is no harm if this is damaged.
+    fn used_before(&self) -> Vec<u64> {
+        let bytes = fs::read(self.directory.used()).unwrap_or_default();
+        bytes.as_chunks().0.iter().map(|hash| u64::from_be_bytes(*hash)).collect()
+    }
+}

@@ -1,0 +1,232 @@
+//! Content on its way to the disk: small content becomes part of the row, larger content is written part by part as it arrives. The commit of the row makes it
+//! visible.
+use super::{
+    blocking,
+    file::{BLOCK, NewFile},
+    queue::Op,
+    row::{Header, Row},
+    shared::Shared,
+    stats::count,
+};
+use crate::{
+    CacheKey, Content, StoreError, StoredResponse,
+    error::{ContentError, Cut},
+};
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Longer content gets a file: a row of more than a page takes the next power of two.
+const IN_ROW: usize = 2048;
+/// What a put takes beside the content that it holds.
+const OVERHEAD: u64 = 4096;
+
+impl Shared {
+    pub(super) async fn put(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        response: StoredResponse,
+    ) -> Result<(), StoreError> {
+        let hash = self.hash(key.as_bytes());
+        match self.store(key, hash, response).await {
+            Ok(true) => Ok(()),
+            // Nobody waits, or so it seems.
+            Ok(false) => Err(not_stored()),
+            // What was there before is not old.
+            Err(error) if is_broken_off(&error) => Err(error),
+            Err(error) => {
+                count(&self.counters.dropped, 1);
+                self.submit(Op::Delete { hash, key: key.clone() }).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn store(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        hash: u64,
+        StoredResponse { head, content }: StoredResponse,
+    ) -> Result<bool, StoreError> {
+        let mut queued = Taken::new(self, |shared| &shared.queued);
+        queued.take(OVERHEAD, self.options.queue)?;
+        let Arrived { rest, trailers, file, blocks } =
+            Arriving::new(self).read(&content, &mut queued).await?;
+        let layout = file.as_ref().map(NewFile::layout);
+        let header = Header {
+            commit: 0,
+            file: layout.map(|layout| layout.file),
+            len: layout.map_or(rest.len() as u64, |layout| layout.len),
+        };
+        let (key, head) = (Bytes::copy_from_slice(key.as_bytes()), head.to_bytes().into());
+        let row = Row { header, key, head, trailers, content: rest }.encode();
+        let stored = self.submit(Op::Put { hash, row, file }).await;
+        drop(blocks);
+        stored
+    }
+}
+
+/// Content that has been read to its end.
+struct Arrived {
+    /// All of it, if it has no file.
+    rest: Bytes,
+    trailers: Option<HeaderMap>,
+    file: Option<NewFile>,
+    blocks: Taken,
+}
+
+/// Content that is being read.
+struct Arriving {
+    shared: Arc<Shared>,
+    /// Less than a part that is not written yet.
+    rest: Vec<u8>,
+    file: Option<NewFile>,
+    blocks: Taken,
+}
+
+impl Arriving {
+    fn new(shared: &Arc<Shared>) -> Self {
+        let blocks = Taken::new(shared, |shared| &shared.arriving);
+        Self { shared: Arc::clone(shared), rest: Vec::new(), file: None, blocks }
+    }
+
+    async fn read(mut self, content: &Content, queued: &mut Taken) -> Result<Arrived, StoreError> {
+        let (part, largest) =
+            (self.shared.options.part_size as usize - 8, self.shared.options.largest());
+        if content.len().is_some_and(|len| len > largest) {
+            return Err(not_stored());
+        }
+        let (mut body, mut trailers, mut length) = (content.read(), None, 0_u64);
+        while let Some(frame) = body.frame().await {
+            let mut data = match frame?.into_data() {
+                Ok(data) => data,
+                Err(frame) => {
+                    trailers = frame.into_trailers().ok();
+                    continue;
+                }
+            };
+            length = length.saturating_add(data.len() as u64);
+            if length > largest {
+                return Err(not_stored());
+            }
+            while data.has_remaining() {
+                let more = data.split_to(data.len().min(part.saturating_sub(self.rest.len())));
+                queued.take(more.len() as u64, self.shared.options.queue)?;
+                self.rest.extend_from_slice(&more);
+                if self.rest.len() >= part {
+                    self.write(queued).await?;
+                }
+            }
+        }
+        if self.file.is_some() && !self.rest.is_empty() || self.rest.len() > IN_ROW {
+            self.write(queued).await?;
+        }
+        let Self { rest, file, blocks, .. } = self;
+        Ok(Arrived { rest: rest.into(), trailers, file, blocks })
+    }
+
+    /// Writes a part.
+    async fn write(&mut self, queued: &mut Taken) -> Result<(), StoreError> {
+        let bytes = std::mem::take(&mut self.rest);
+        let size = bytes.len() as u64;
+        self.blocks.take(size.saturating_add(8).next_multiple_of(BLOCK), u64::MAX)?;
+        self.shared.wait_for_room().await?;
+        let _turn = self.shared.writing.acquire().await.map_err(StoreError::new)?;
+        let (shared, file) = (Arc::clone(&self.shared), self.file.take());
+        let written = blocking::begin(move || {
+            let mut file = match file {
+                Some(file) => file,
+                None => NewFile::make(&shared, shared.options.part_size)?,
+            };
+            file.write(&bytes)?;
+            Ok::<_, std::io::Error>((file, bytes))
+        });
+        let (file, mut bytes) = written.await?.inspect_err(|error| self.shared.warn(error))?;
+        bytes.clear();
+        (self.file, self.rest) = (Some(file), bytes);
+        queued.give_back(size);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Until what is being written fits beside what is stored.
+    async fn wait_for_room(self: &Arc<Self>) -> Result<(), StoreError> {
+        if self.has_room() {
+            return Ok(());
+        }
+        // Nobody knows what may go until all that is stored is known.
+        let mut loaded = self.loaded.subscribe();
+        loaded.wait_for(|loaded| *loaded).await.map_err(StoreError::new)?;
+        self.submit(Op::Room).await?;
+        if self.has_room() { Ok(()) } else { Err(not_stored()) }
+    }
+
+    fn has_room(&self) -> bool {
+        let usage = self.usage.load(Ordering::Relaxed);
+        let arriving = self.arriving.load(Ordering::Relaxed);
+        usage.saturating_add(arriving) <= self.options.capacity
+    }
+
+    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "only logged"))]
+    fn warn(&self, error: &std::io::Error) {
+        count(&self.counters.faults, 1);
+        #[cfg(feature = "tracing")]
+        tracing::warn!(target: "tower_cdn", error = ?error, "disk store cannot write a file");
+    }
+}
+
+/// A share of something that is bounded; given back when it is dropped.
+struct Taken {
+    shared: Arc<Shared>,
+    of: fn(&Shared) -> &AtomicU64,
+    share: u64,
+}
+
+impl Taken {
+    fn new(shared: &Arc<Shared>, of: fn(&Shared) -> &AtomicU64) -> Self {
+        Self { shared: Arc::clone(shared), of, share: 0 }
+    }
+
+    fn take(&mut self, more: u64, bound: u64) -> Result<(), StoreError> {
+        let before = (self.of)(&self.shared).fetch_add(more, Ordering::Relaxed);
+        self.share = self.share.saturating_add(more);
+        if before.saturating_add(more) > bound { Err(not_stored()) } else { Ok(()) }
+    }
+
+    fn give_back(&mut self, share: u64) {
+        let share = share.min(self.share);
+        (self.of)(&self.shared).fetch_sub(share, Ordering::Relaxed);
+        self.share = self.share.saturating_sub(share);
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.give_back(self.share);
+    }
+}
+
+/// It does not fit, which is no fault.
+fn not_stored() -> StoreError {
+    ContentError(Cut::NotStored).into()
+}
+
+/// Did the content break off, rather than the store give up on it?
+fn is_broken_off(error: &StoreError) -> bool {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(error) = inner.downcast_ref::<ContentError>() {
+            return error.is_origin();
+        }
+        source = inner.source();
+    }
+    false
+}
