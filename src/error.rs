@@ -21,6 +21,18 @@ impl StoreError {
     pub fn new(source: impl Into<BoxError>) -> Self {
         Self(source.into())
     }
+
+    /// Content that broke off, or is not stored after all, is no fault of the store.
+    pub(crate) fn is_of_content(&self) -> bool {
+        let mut source = self.source();
+        while let Some(inner) = source {
+            if inner.is::<ContentError>() {
+                return true;
+            }
+            source = inner.source();
+        }
+        false
+    }
 }
 
 impl From<BoxError> for StoreError {

@@ -43,7 +43,7 @@
 //! - [`CachePolicy`]: what is stored, for how long, with which limits; its presets.
 //! - [`Distribution`]: other rules for other paths and hosts, the origin that each asks, error pages.
 //! - [`KeyPolicy`]: what makes two requests ask for the same thing.
-//! - [`Store`] and [`store::conformance`]: keeping responses elsewhere; [`MemoryStore`].
+//! - [`Store`] and [`store::conformance`]: keeping responses elsewhere; [`MemoryStore`]; `Tiered` (feature `tiered`).
 //! - [`CacheStatus`]: what happened to a request, and why.
 //! - [`Clock`]: tests in virtual time.
 //! - `origins` (feature `origins`): which origin answers, failover, one place for each object.
@@ -92,6 +92,8 @@ pub use service::{CdnCache, ResponseFuture};
 #[cfg(feature = "memory")]
 pub use store::MemoryStore;
 pub use store::Store;
+#[cfg(feature = "tiered")]
+pub use store::Tiered;
 pub use stored::{Content, ContentBody, RecordError, StoredHead, StoredResponse};
 
 /// The examples of the README are tests.

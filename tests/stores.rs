@@ -4,6 +4,8 @@ mod support;
 use std::sync::Arc;
 use support::{Client, Origin, PlainStore, Troubled, answer, ok, pass};
 use tower::Layer;
+#[cfg(feature = "tiered")]
+use tower_cdn::Tiered;
 use tower_cdn::{CdnCacheLayer, Clock, MemoryStore, Store, store::conformance};
 
 const ROOM: u64 = 64 * 1024 * 1024;
@@ -28,6 +30,35 @@ async fn a_store_in_plain_async_fn_conforms() {
 async fn a_wrapper_conforms() {
     conformance::check(async || Troubled::new()).await;
     conformance::check(async || Troubled::without_peek()).await;
+}
+
+#[cfg(feature = "tiered")]
+#[tokio::test(start_paused = true)]
+async fn tiers_conform() {
+    let near = || MemoryStore::new(ROOM);
+    conformance::check(async || Tiered::new(near(), PlainStore::default())).await;
+    conformance::check(async || Arc::new(Tiered::new(near(), Troubled::without_peek()))).await;
+    conformance::check(async || Tiered::new(PlainStore::default(), near()).promote_after(2)).await;
+    // What is large goes to far only, with a length that is known and without.
+    for limit in [0, 5, 600, 60_000] {
+        let tiers = || Tiered::new(near(), PlainStore::default()).near_limit(limit);
+        conformance::check(async || tiers()).await;
+        conformance::check(async || tiers().promote_after(3)).await;
+    }
+    // Near refuses, or forgets.
+    conformance::check(async || Tiered::new(MemoryStore::new(1), PlainStore::default())).await;
+    conformance::check(async || Tiered::new(MemoryStore::new(10_000), near())).await;
+}
+
+#[cfg(feature = "tiered")]
+#[tokio::test(start_paused = true)]
+async fn nested_tiers_conform() {
+    let near = || MemoryStore::new(ROOM);
+    for (outer, inner) in [(1 << 20, 1 << 20), (600, 60_000), (60_000, 600), (0, 0)] {
+        let tiers = || Tiered::new(near(), PlainStore::default()).near_limit(inner);
+        conformance::check(async || Tiered::new(near(), tiers()).near_limit(outer)).await;
+        conformance::check(async || Tiered::new(tiers(), near()).near_limit(outer)).await;
+    }
 }
 
 /// Hits, parts, variants, validation and invalidation, as on any other store.
@@ -79,6 +110,12 @@ async fn the_same_story_on_each_store() {
     story(Arc::new(MemoryStore::new(ROOM))).await;
     story(PlainStore::default()).await;
     story(Troubled::without_peek()).await;
+    #[cfg(feature = "tiered")]
+    for limit in [0, 5, 1 << 20] {
+        let tiers = || Tiered::new(MemoryStore::new(ROOM), PlainStore::default()).near_limit(limit);
+        story(tiers()).await;
+        story(Tiered::new(MemoryStore::new(ROOM), tiers()).near_limit(3).promote_after(2)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

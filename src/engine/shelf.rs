@@ -100,9 +100,8 @@ impl Engine {
                 self.shared.counters.stored();
                 true
             }
-            // Content that broke off, or is not stored after all, is no fault of the store.
             Either::Left((Ok(Err(error)), _)) => {
-                if !is_content_error(&error) {
+                if !error.is_of_content() {
                     self.fault("put", &error);
                 }
                 false
@@ -171,15 +170,4 @@ impl Engine {
         #[cfg(feature = "tracing")]
         tracing::warn!(target: "tower_cdn", operation = what, error = ?why, "store failed");
     }
-}
-
-fn is_content_error(error: &StoreError) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if inner.is::<crate::ContentError>() {
-            return true;
-        }
-        source = inner.source();
-    }
-    false
 }

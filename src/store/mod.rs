@@ -8,12 +8,16 @@ mod disk;
 mod erased;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "tiered")]
+mod tiered;
 
 #[cfg(all(feature = "disk", unix))]
 pub use disk::{DiskBuilder, DiskStats, DiskStore, OpenError};
 pub(crate) use erased::ErasedStore;
 #[cfg(feature = "memory")]
 pub use memory::MemoryStore;
+#[cfg(feature = "tiered")]
+pub use tiered::Tiered;
 
 use crate::{CacheKey, StoreError, StoredHead, StoredResponse};
 use bytes::Bytes;

@@ -51,6 +51,12 @@ enum Source {
         len: u64,
         open: Arc<Open>,
     },
+    /// Read by one store after another has begun to.
+    #[cfg(feature = "tiered")]
+    Once {
+        len: Option<u64>,
+        body: Arc<Mutex<Option<ContentBody>>>,
+    },
 }
 
 impl Content {
@@ -78,6 +84,8 @@ impl Content {
             Source::Bytes(bytes) => Some(bytes.len() as u64),
             Source::Arriving { rope, .. } => rope.declared(),
             Source::Elsewhere { len, .. } => Some(*len),
+            #[cfg(feature = "tiered")]
+            Source::Once { len, .. } => *len,
         }
     }
 
@@ -92,7 +100,7 @@ impl Content {
             Source::Bytes(bytes) => {
                 ContentBody { reading: Reading::Bytes(bytes), trailers: self.trailers }
             }
-            Source::Arriving { .. } | Source::Elsewhere { .. } => self.read(),
+            _ => self.read(),
         }
     }
 
@@ -106,6 +114,11 @@ impl Content {
             }
             Source::Elsewhere { len, open } => {
                 Reading::Elsewhere { body: open(0..*len), left: *len }
+            }
+            #[cfg(feature = "tiered")]
+            Source::Once { body, .. } => {
+                let body = body.lock().unwrap_or_else(PoisonError::into_inner).take();
+                body.map_or(Reading::Failed, |body| Reading::Chain(VecDeque::from([body])))
             }
         };
         ContentBody { reading, trailers: self.trailers.clone() }
@@ -123,6 +136,8 @@ impl Content {
                 left: range.end.saturating_sub(range.start),
                 body: open(range),
             },
+            #[cfg(feature = "tiered")]
+            Source::Once { .. } => Reading::Failed,
         };
         ContentBody { reading, trailers: None }
     }
@@ -156,7 +171,7 @@ impl Content {
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.source {
             Source::Bytes(bytes) => Some(bytes),
-            Source::Arriving { .. } | Source::Elsewhere { .. } => None,
+            _ => None,
         }
     }
 
@@ -169,6 +184,15 @@ impl Content {
     pub(crate) fn arriving(rope: Rope, first: Reader) -> Self {
         let first = Arc::new(Mutex::new(Some(first)));
         Self { source: Source::Arriving { rope, first }, trailers: None }
+    }
+
+    /// What can be read once more: `body` has all of it, in part perhaps from memory.
+    #[cfg(feature = "tiered")]
+    pub(crate) fn once(len: Option<u64>, body: ContentBody) -> Self {
+        Self {
+            source: Source::Once { len, body: Arc::new(Mutex::new(Some(body))) },
+            trailers: None,
+        }
     }
 }
 

@@ -1,0 +1,95 @@
+//! Content in memory, as far as it is small enough.
+use crate::{Content, StoreError, stored::ContentBody};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What [`Gathering::gather`] came to.
+pub(super) enum Gathered<'a> {
+    /// All of it, and the memory that it takes.
+    Whole(Content, Held<'a>),
+    /// To be read once, from its beginning.
+    TooLarge(Content),
+}
+
+/// What is gathered for both tiers.
+pub(super) struct Gathering<'a> {
+    /// The largest content.
+    pub(super) limit: u64,
+    /// Bytes that all hold.
+    pub(super) held: &'a AtomicU64,
+}
+
+/// All together hold no more than so many of the largest.
+const AT_A_TIME: u64 = 64;
+
+/// A length that was only declared reserves no more than this.
+const RESERVED_AT_ONCE: usize = 1024 * 1024;
+
+impl<'a> Gathering<'a> {
+    /// Reads content into memory. An error means that it broke off.
+    pub(super) async fn gather(self, content: &Content) -> Result<Gathered<'a>, StoreError> {
+        let mut held = Held { gathering: self, bytes: 0 };
+        let len = content.len();
+        if content.as_bytes().is_some() {
+            let fits = len.is_some_and(|len| len <= held.gathering.limit);
+            let content = content.clone();
+            return Ok(if fits {
+                Gathered::Whole(content, held)
+            } else {
+                Gathered::TooLarge(content)
+            });
+        }
+        let limit = held.gathering.limit;
+        if len.is_some_and(|len| len > limit) || !held.grow(0) {
+            return Ok(Gathered::TooLarge(content.clone()));
+        }
+        let mut body = content.read();
+        let expected = usize::try_from(len.unwrap_or(0)).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(expected.min(RESERVED_AT_ONCE));
+        let mut trailers = None;
+        while let Some(frame) = body.frame().await {
+            match frame?.into_data() {
+                Ok(data) => {
+                    let so_far = bytes.len() as u64;
+                    if !held.grow(so_far.saturating_add(data.len() as u64)) {
+                        let bodies = [bytes.into(), data].map(|read| Content::from(read).read());
+                        let body = ContentBody::chain(bodies.into_iter().chain([body]).collect());
+                        return Ok(Gathered::TooLarge(Content::once(len, body)));
+                    }
+                    bytes.extend_from_slice(&data);
+                }
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
+        }
+        bytes.shrink_to_fit();
+        let content = Content::from(Bytes::from(bytes)).with_trailers(trailers);
+        Ok(Gathered::Whole(content, held))
+    }
+}
+
+/// Bytes that are held until this is dropped.
+pub(super) struct Held<'a> {
+    gathering: Gathering<'a>,
+    bytes: u64,
+}
+
+impl Held<'_> {
+    /// Makes it so many bytes, if that is not too much.
+    fn grow(&mut self, bytes: u64) -> bool {
+        let Gathering { limit, held } = self.gathering;
+        if bytes > limit {
+            return false;
+        }
+        let more = bytes.saturating_sub(self.bytes);
+        self.bytes = self.bytes.saturating_add(more);
+        held.fetch_add(more, Ordering::Relaxed).saturating_add(more)
+            <= limit.saturating_mul(AT_A_TIME)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.gathering.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
