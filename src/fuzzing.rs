@@ -73,6 +73,11 @@ as_they_are! {
     validation::is_same_strong(a: &HeaderMap, b: &HeaderMap) -> bool;
 }
 
+/// `stored::compact`, with room for some content.
+pub fn compact(headers: &HeaderMap) -> HeaderMap {
+    stored::compact(headers.iter(), 7).0
+}
+
 /// `groups::of_response`: the tags that are kept, and whether it has any.
 pub fn tags(headers: &HeaderMap, tag_fields: &[HeaderName]) -> (Vec<String>, bool) {
     let tags = groups::of_response(headers, tag_fields);

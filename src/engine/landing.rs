@@ -266,7 +266,7 @@ where
     ) where
         C: Body<Data = Bytes>,
     {
-        let Reception { key, head, own, .. } = received;
+        let Reception { key, head, own, room, .. } = received;
         let head = Arc::new(head);
         self.engine.shared.unshareable.forget(&key);
         let (writer, rope) = rope::channel(self.engine.window(), declared);
@@ -281,8 +281,8 @@ where
         self.answer(with_own_fields(landed, own), origin);
 
         let stored_head = StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
-        let response =
-            StoredResponse { head: stored_head, content: Content::arriving(rope.clone(), first) };
+        let content = Content::arriving(rope.clone(), first, room);
+        let response = StoredResponse { head: stored_head, content };
         let (arrived, has_arrived) = oneshot::channel::<()>();
         let pumping = async {
             let limits = &self.engine.policy.limits;

@@ -70,7 +70,7 @@ where
             Ok((self.engine.receive(self.lead.primary(), &self.look, arrival)?, size))
         });
         let Sent { parts, body, .. } = sent;
-        let (Reception { key, head, .. }, size) = match received {
+        let (Reception { key, head, room, .. }, size) = match received {
             Ok(received) => received,
             Err(reason) => return self.decline(reason, parts, body).await,
         };
@@ -86,7 +86,7 @@ where
             drop(reader);
         }
         let (id, directives) = (head.content, head.directives.get().into_owned());
-        let content = Content::arriving(rope.clone(), first);
+        let content = Content::arriving(rope.clone(), first, room);
         let limits = &self.engine.policy.limits;
         let pumping = pump(body, &directives, writer, &rope, &self.lead, limits);
         let putting = async {

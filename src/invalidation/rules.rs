@@ -357,7 +357,7 @@ mod tests {
             lifetime: KEEP,
             corrected_initial_age: Duration::ZERO,
             response_time: now(),
-            date: now().wall,
+            date: now().wall.into(),
             content: 0,
             fetch: sequence::next(),
             found_valid: FoundValid::default(),

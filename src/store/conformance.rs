@@ -18,7 +18,7 @@ use crate::{
         rope::{self, Rope, Window, Writer},
     },
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::{join, poll_immediate};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
@@ -241,7 +241,7 @@ pub(super) fn head(name: &str, version: u8) -> StoredHead {
             lifetime: Duration::from_secs(60),
             corrected_initial_age: Duration::from_millis(1_500),
             response_time: Moment { wall: time, monotonic: None },
-            date: time,
+            date: time.into(),
             content: CONTENT,
             fetch: 1 << 50,
             found_valid: FoundValid::default(),
@@ -269,7 +269,10 @@ fn bytes(size: usize, version: u8) -> Bytes {
 
 fn arriving(rope: &rope::Rope, version: u8) -> StoredResponse {
     let first = rope.store_reader().expect("a new rope has all its bytes");
-    StoredResponse { head: head("a", version), content: Content::arriving(rope.clone(), first) }
+    StoredResponse {
+        head: head("a", version),
+        content: Content::arriving(rope.clone(), first, BytesMut::with_capacity(10)),
+    }
 }
 
 async fn put(store: &impl Store, name: &str, version: u8, content: Bytes) {

@@ -1,5 +1,5 @@
 //! The head of a stored response: parsed once, shared by all who use it.
-use super::{KeptDirectives, Rare, RecordError, VariantIndex, record};
+use super::{KeptDate, KeptDirectives, Rare, RecordError, VariantIndex, record};
 use crate::{
     CacheKey,
     clock::Moment,
@@ -9,14 +9,14 @@ use crate::{
         range::{self, Wanted},
     },
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request};
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 /// Everything that is stored about a response but its content. Cheap to clone.
@@ -57,7 +57,7 @@ pub(crate) struct ResponseHead {
     pub(crate) corrected_initial_age: Duration,
     pub(crate) response_time: Moment,
     /// The `Date` field, or when the response was received.
-    pub(crate) date: SystemTime,
+    pub(crate) date: KeptDate,
     /// Drawn at random for each content that is stored: a head goes only with its own content.
     pub(crate) content: u64,
     /// The fetch that brought it, for the order of fetches and invalidations.
@@ -213,8 +213,8 @@ impl ResponseHead {
     }
 }
 
-/// The head and its four allocations beside the bytes that they are for: the map's entries and index, the values, and what counts who shares them.
-const HEAD: usize = size_of::<ResponseHead>() + 120;
+/// The head and its allocations beside the bytes that they are for: the map's entries and index, the values, and what counts who shares them.
+const HEAD: usize = size_of::<ResponseHead>() + 128;
 /// An entry of the map.
 const FIELD: usize = 104;
 /// One more value of a field.
@@ -224,16 +224,19 @@ const INDEX: usize = 6;
 
 /// The same fields with all values in one buffer: what was received keeps larger buffers alive. Fields that a response gets on its way out have a place
 /// already, in front and mostly with an empty value, so that a copy of the map need not grow.
+///
+/// Behind the values is room for so much content: what is small is kept in one allocation with its head.
 pub(crate) fn compact<'a>(
     fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
-) -> HeaderMap {
+    room: usize,
+) -> (HeaderMap, BytesMut) {
     let mut listed = Vec::with_capacity(USUAL_FIELDS);
     listed.extend(fields);
     let fields = listed;
-    let total = fields.iter().map(|(_, value)| value.len()).sum();
-    let mut buffer = Vec::with_capacity(total);
-    fields.iter().for_each(|(_, value)| buffer.extend_from_slice(value.as_bytes()));
-    let mut buffer = Bytes::from(buffer);
+    let total: usize = fields.iter().map(|(_, value)| value.len()).sum();
+    let mut room = BytesMut::with_capacity(total.saturating_add(room));
+    fields.iter().for_each(|(_, value)| room.extend_from_slice(value.as_bytes()));
+    let mut buffer = room.split().freeze();
     let mut compacted = HeaderMap::with_capacity(fields.len().saturating_add(PLACES.len()));
     for name in &PLACES {
         compacted.insert(name, HeaderValue::from_static(""));
@@ -252,7 +255,7 @@ pub(crate) fn compact<'a>(
     }
     // Maps grow by doubling; a copy has room for just what is there.
     let is_roomy = compacted.capacity() > compacted.keys_len().saturating_add(SPARE_FIELDS);
-    if is_roomy { compacted.clone() } else { compacted }
+    (if is_roomy { compacted.clone() } else { compacted }, room)
 }
 
 /// Room for more fields than this is given back.
@@ -294,14 +297,15 @@ mod tests {
             ("cache-status", "two"),
             ("age", "6"),
         ]);
-        let mut compacted = compact(received.iter());
+        let (mut compacted, room) = compact(received.iter(), 7);
+        assert_eq!((room.len(), room.capacity()), (0, 7));
         assert_eq!(place(&mut compacted, &header::AGE).unwrap(), "5", "one is enough");
         assert_eq!(place(&mut compacted, &PLACES[1]).unwrap(), "one");
         for name in ["etag", "x-a", "cache-status"] {
             assert!(compacted.get_all(name).iter().eq(received.get_all(name)), "{name}");
         }
-        assert_eq!(compact(compacted.iter()), compacted);
-        let mut none = compact(HeaderMap::new().iter());
+        assert_eq!(compact(compacted.iter(), 0).0, compacted);
+        let (mut none, _) = compact(HeaderMap::new().iter(), 0);
         for name in &PLACES {
             assert_eq!(place(&mut none, name).unwrap(), "");
         }

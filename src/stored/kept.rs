@@ -4,7 +4,11 @@ use crate::{
     CacheKey,
     semantics::directives::{Directives, Scope},
 };
-use std::{borrow::Cow, ops::Deref, time::Duration};
+use std::{
+    borrow::Cow,
+    ops::Deref,
+    time::{Duration, SystemTime},
+};
 
 /// What few responses have; the others keep nothing.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +61,23 @@ impl Deref for Rare {
 
     fn deref(&self) -> &RareParts {
         self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+/// A time in whole seconds since 1970, as the `Date` field has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KeptDate(u64);
+
+impl From<SystemTime> for KeptDate {
+    fn from(time: SystemTime) -> Self {
+        Self(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
+    }
+}
+
+impl KeptDate {
+    /// Since 1970.
+    pub(crate) fn get(self) -> Duration {
+        Duration::from_secs(self.0)
     }
 }
 

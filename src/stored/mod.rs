@@ -10,7 +10,7 @@ mod variants;
 pub use content::{Content, ContentBody};
 pub use head::StoredHead;
 pub(crate) use head::{FoundValid, Kind, Membership, ResponseHead, compact, place};
-pub(crate) use kept::{KeptDirectives, Rare, RareParts};
+pub(crate) use kept::{KeptDate, KeptDirectives, Rare, RareParts};
 pub(crate) use parts::{Parts, Piece, Whose};
 pub use record::RecordError;
 pub(crate) use variants::{Shape, VariantIndex};

@@ -82,7 +82,7 @@ fn put_response(out: &mut Vec<u8>, head: &ResponseHead) {
     put_duration(out, head.lifetime);
     put_duration(out, head.corrected_initial_age);
     put_time(out, head.response_time.wall);
-    put_time(out, head.date);
+    put_duration(out, head.date.get());
     match &head.rare.variant {
         None => out.put_u8(0),
         Some((generation, shape)) => {
@@ -128,7 +128,7 @@ fn get_response(input: &mut Bytes) -> Result<ResponseHead, RecordError> {
     let directives = get_directives(input)?.into();
     let (lifetime, corrected_initial_age) = (get_duration(input)?, get_duration(input)?);
     let response_time = Moment { wall: get_time(input)?, monotonic: None };
-    let date = get_time(input)?;
+    let date = get_time(input)?.into();
     let variant = match get_u8(input)? {
         0 => None,
         1 => Some((get_u64(input)?, get_names(input)?)),
@@ -329,7 +329,7 @@ mod tests {
                 lifetime: Duration::from_secs(lifetime.into()),
                 corrected_initial_age: Duration::from_millis(age.into()),
                 response_time: Moment { wall: at(time), monotonic: None },
-                date: at(time / 2),
+                date: at(time / 2).into(),
                 content: u64::from(age) << 7,
                 fetch: u64::from(time) << 20,
                 found_valid: FoundValid::default(),

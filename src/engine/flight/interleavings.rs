@@ -48,7 +48,7 @@ fn landed(number: u64) -> Landed {
         lifetime: Duration::from_secs(60),
         corrected_initial_age: Duration::ZERO,
         response_time: Moment { wall: SystemTime::UNIX_EPOCH, monotonic: None },
-        date: SystemTime::UNIX_EPOCH,
+        date: SystemTime::UNIX_EPOCH.into(),
         content: number,
         fetch: number,
         found_valid: FoundValid::default(),
