@@ -1,6 +1,5 @@
 //! Content in memory, as far as it is small enough.
 use crate::{Content, StoreError, stored::ContentBody};
-use bytes::Bytes;
 use http_body_util::BodyExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,9 +22,6 @@ pub(super) struct Gathering<'a> {
 /// All together hold no more than so many of the largest.
 const AT_A_TIME: u64 = 64;
 
-/// A length that was only declared reserves no more than this.
-const RESERVED_AT_ONCE: usize = 1024 * 1024;
-
 impl<'a> Gathering<'a> {
     /// Reads content into memory. An error means that it broke off.
     pub(super) async fn gather(self, content: &Content) -> Result<Gathered<'a>, StoreError> {
@@ -45,15 +41,13 @@ impl<'a> Gathering<'a> {
             return Ok(Gathered::TooLarge(content.clone()));
         }
         let mut body = content.read();
-        let expected = usize::try_from(len.unwrap_or(0)).unwrap_or(usize::MAX);
-        let mut bytes = Vec::with_capacity(expected.min(RESERVED_AT_ONCE));
-        let mut trailers = None;
+        let (mut bytes, mut trailers) = (content.buffer(), None);
         while let Some(frame) = body.frame().await {
             match frame?.into_data() {
                 Ok(data) => {
                     let so_far = bytes.len() as u64;
                     if !held.grow(so_far.saturating_add(data.len() as u64)) {
-                        let bodies = [bytes.into(), data].map(|read| Content::from(read).read());
+                        let bodies = [bytes.freeze(), data].map(|read| Content::from(read).read());
                         let body = ContentBody::chain(bodies.into_iter().chain([body]).collect());
                         return Ok(Gathered::TooLarge(Content::once(len, body)));
                     }
@@ -62,8 +56,7 @@ impl<'a> Gathering<'a> {
                 Err(frame) => trailers = frame.into_trailers().ok(),
             }
         }
-        bytes.shrink_to_fit();
-        let content = Content::from(Bytes::from(bytes)).with_trailers(trailers);
+        let content = Content::from_buffer(bytes).with_trailers(trailers);
         Ok(Gathered::Whole(content, held))
     }
 }
