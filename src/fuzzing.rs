@@ -52,6 +52,7 @@ as_they_are! {
     forwarding::pseudonym(name: &str) -> Option<HeaderValue>;
     forwarding::via(version: Version, name: &str) -> Option<HeaderValue>;
     freshness::corrected_initial_age(headers: &HeaderMap, date: SystemTime, request: SystemTime, response: SystemTime) -> Duration;
+    freshness::date_value(headers: &HeaderMap, response: SystemTime) -> SystemTime;
     freshness::spread(length: Duration, jitter: f64, random: u64) -> Duration;
     groups::listed(headers: &HeaderMap, name: &HeaderName) -> Vec<String>;
     invalidation::is_content_of(target: &Uri, response: &HeaderMap) -> bool;
@@ -72,6 +73,11 @@ as_they_are! {
     validation::is_same_strong(a: &HeaderMap, b: &HeaderMap) -> bool;
 }
 
+/// `stored::compact`, with room for some content.
+pub fn compact(headers: &HeaderMap) -> HeaderMap {
+    stored::compact(headers.iter(), 7).0
+}
+
 /// `groups::of_response`: the tags that are kept, and whether it has any.
 pub fn tags(headers: &HeaderMap, tag_fields: &[HeaderName]) -> (Vec<String>, bool) {
     let tags = groups::of_response(headers, tag_fields);
@@ -89,6 +95,11 @@ pub fn note(number: u64, note: &[u8]) -> bool {
         assert_eq!(again, note);
     }
     rule.is_ok() || state.is_ok()
+}
+
+/// `stored::compact`.
+pub fn compact(headers: &HeaderMap) -> HeaderMap {
+    stored::compact(headers.iter())
 }
 
 /// `fields::members`.
@@ -233,6 +244,7 @@ pub fn may_store(policy: &CachePolicy, exchange: &Exchange<'_>) -> Result<(), No
         status: exchange.status,
         headers: exchange.response,
         directives: &selected.directives,
+        declared: storing::content_length(exchange.response),
         lifetime: lifetime_of(policy, exchange, &selected),
         nominated: &Nominated::of(exchange.response),
     };

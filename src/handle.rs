@@ -63,10 +63,14 @@ impl Handle {
         U: TryInto<Uri>,
         U::Error: Into<BoxError>,
     {
-        let key = read_uri(uri).and_then(|uri| {
-            self.engine.keys.key_of_uri(&uri).ok_or_else(InvalidationError::no_key)
-        });
-        self.one(key.map(Target::Uri))
+        self.all_of(
+            read_uri(uri)
+                .and_then(|uri| {
+                    let keys = self.engine.keys_of_uri(&uri);
+                    if keys.is_empty() { Err(InvalidationError::no_key()) } else { Ok(keys) }
+                })
+                .map(|keys| keys.into_iter().map(Target::Uri).collect()),
+        )
     }
 
     /// Invalidates a path, or, with `*` as the last character, all that begin so. The query counts as part of the path: `/a` is `/a` without a query, `/a?*` is `/a`

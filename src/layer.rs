@@ -2,8 +2,8 @@
 #[cfg(feature = "memory")]
 use crate::MemoryStore;
 use crate::{
-    CachePolicy, CdnCache, Clock, Handle, KeyPolicy, Store,
-    engine::{Engine, Spare},
+    CachePolicy, CdnCache, Clock, Distribution, Handle, KeyPolicy, Store,
+    engine::{Engine, Engines, Spare},
 };
 use std::sync::Arc;
 use tower_layer::Layer;
@@ -37,7 +37,7 @@ use tower_layer::Layer;
 /// ```
 #[derive(Clone, Debug)]
 pub struct CdnCacheLayer {
-    engine: Arc<Engine>,
+    engines: Arc<Engines>,
 }
 
 impl CdnCacheLayer {
@@ -54,12 +54,12 @@ impl CdnCacheLayer {
 
     /// A cache with this store, to be configured.
     pub fn builder(store: impl Store) -> Builder {
-        Builder { engine: Engine::new(store) }
+        Builder { engine: Engine::new(store), distribution: None }
     }
 
     /// What controls the cache and tells how it does.
     pub fn handle(&self) -> Handle {
-        Handle::new(Arc::clone(&self.engine))
+        Handle::new(Arc::clone(self.engines.any()))
     }
 }
 
@@ -67,7 +67,7 @@ impl<S> Layer<S> for CdnCacheLayer {
     type Service = CdnCache<S>;
 
     fn layer(&self, inner: S) -> CdnCache<S> {
-        CdnCache::new(inner, Arc::clone(&self.engine))
+        CdnCache::new(inner, Arc::clone(&self.engines))
     }
 }
 
@@ -88,6 +88,7 @@ impl<S> Layer<S> for CdnCacheLayer {
 #[must_use]
 pub struct Builder {
     engine: Engine,
+    distribution: Option<Distribution>,
 }
 
 impl Builder {
@@ -100,6 +101,12 @@ impl Builder {
     /// What makes two requests ask for the same thing. Default: [`KeyPolicy::default`].
     pub fn key_policy(mut self, keys: KeyPolicy) -> Self {
         self.engine.keys = keys;
+        self
+    }
+
+    /// Other rules for other paths and hosts. Its default behaviour takes the place of [`policy`](Self::policy) and [`key_policy`](Self::key_policy).
+    pub fn distribution(mut self, distribution: Distribution) -> Self {
+        self.distribution = Some(distribution);
         self
     }
 
@@ -122,14 +129,15 @@ impl Builder {
     /// # let _ = layer;
     /// ```
     pub fn empty_body<Q: 'static>(mut self, make: impl Fn() -> Q + Send + Sync + 'static) -> Self {
-        self.engine.spare = Spare::new(make);
+        self.engine.spare = Arc::new(Spare::new(make));
         self
     }
 
     /// The layer.
     #[must_use]
     pub fn build(self) -> CdnCacheLayer {
-        self.engine.restore();
-        CdnCacheLayer { engine: Arc::new(self.engine) }
+        let engines = Engines::new(self.engine, self.distribution);
+        engines.any().restore();
+        CdnCacheLayer { engines: Arc::new(engines) }
     }
 }

@@ -41,16 +41,20 @@
 //!
 //! - [`CdnCacheLayer`]: building and sharing a cache; [`Handle`]: invalidation and statistics.
 //! - [`CachePolicy`]: what is stored, for how long, with which limits; its presets.
+//! - [`Distribution`]: other rules for other paths and hosts, the origin that each asks, error pages.
 //! - [`KeyPolicy`]: what makes two requests ask for the same thing.
 //! - [`Store`] and [`store::conformance`]: keeping responses elsewhere; [`MemoryStore`]; `Tiered` (feature `tiered`).
 //! - [`CacheStatus`]: what happened to a request, and why.
 //! - [`Clock`]: tests in virtual time.
+//! - `origins` (feature `origins`): which origin answers, failover, one place for each object.
 #![cfg_attr(not(feature = "memory"), allow(rustdoc::broken_intra_doc_links))]
 
 mod body;
 mod clock;
+mod distribution;
 mod engine;
 mod error;
+mod error_page;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -58,6 +62,8 @@ mod handle;
 mod invalidation;
 mod key;
 mod layer;
+#[cfg(feature = "origins")]
+pub mod origins;
 mod policy;
 mod semantics;
 mod service;
@@ -67,6 +73,10 @@ mod sync;
 
 pub use body::CacheBody;
 pub use clock::Clock;
+pub use distribution::{
+    Behaviour, Distribution, DistributionBuilder, DistributionError, Dynamic, ForwardedHeaders,
+    OriginName,
+};
 pub use engine::Stats;
 pub use error::{BoxError, ContentError, StoreError};
 pub use handle::{Handle, Invalidate};

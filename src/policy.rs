@@ -1,12 +1,12 @@
 //! What the operator decides; everything else is RFC 9111.
 use crate::semantics::{
     cache_status, forwarding,
-    freshness::LifetimeRules,
+    freshness::{ErrorLifetimes, LifetimeRules},
     reuse::StaleRules,
     storing::{SetCookie, StoringRules},
     targeted,
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use std::time::Duration;
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -83,6 +83,7 @@ impl Default for CachePolicy {
                 max_ttl: YEAR,
                 heuristic: None,
                 jitter: 0.0,
+                errors: ErrorLifetimes::default(),
             },
             storing: StoringRules {
                 set_cookie: SetCookie::UnlessMeantForMany,
@@ -143,10 +144,14 @@ impl CachePolicy {
         policy
     }
 
-    /// The lifetimes that Amazon CloudFront documents as its defaults: a day for what says nothing, a year at most; stale
+    /// The lifetimes that Amazon CloudFront documents as its defaults: a day for what says nothing, a year at most, ten seconds for errors; stale
     /// responses answer when the origin fails.
     pub fn cloudfront() -> Self {
-        Self::default().default_ttl(DAY).max_ttl(YEAR).stale_if_error(YEAR)
+        Self::default()
+            .default_ttl(DAY)
+            .max_ttl(YEAR)
+            .error_ttl(Duration::from_secs(10))
+            .stale_if_error(YEAR)
     }
 
     /// What is stored lives at least this long. It never makes anything storable. Default: zero.
@@ -161,6 +166,23 @@ impl CachePolicy {
     #[must_use]
     pub fn default_ttl(mut self, ttl: Duration) -> Self {
         self.lifetime.default_ttl = Some(ttl);
+        self
+    }
+
+    /// How long errors live at least: 404, 410, and 5xx but 501. It is no more than [`max_ttl`](Self::max_ttl), and never makes storable what says `no-store` or
+    /// `private`. Default: none, errors are stored as they say themselves.
+    ///
+    /// Errors that one bad request may cause (400, 403, 405 and their kin) are never stored unless they say so themselves: that request would answer all others.
+    #[must_use]
+    pub fn error_ttl(mut self, ttl: Duration) -> Self {
+        self.lifetime.errors.usual = Some(ttl);
+        self
+    }
+
+    /// The same for one status.
+    #[must_use]
+    pub fn error_ttl_of(mut self, status: StatusCode, ttl: Duration) -> Self {
+        self.lifetime.errors.of.push((status, ttl));
         self
     }
 

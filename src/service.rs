@@ -1,7 +1,8 @@
 //! The service: always ready, and ready at once with what is stored.
 use crate::{
     BoxError, CacheBody, CacheStatus,
-    engine::{Engine, begin::Begin, request::respond, write_through},
+    engine::{Engine, Engines, Route, begin::Begin, request::respond, write_through},
+    error_page,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -24,12 +25,12 @@ use tower_service::Service;
 #[derive(Clone, Debug)]
 pub struct CdnCache<S> {
     inner: S,
-    engine: Arc<Engine>,
+    engines: Arc<Engines>,
 }
 
 impl<S> CdnCache<S> {
-    pub(crate) fn new(inner: S, engine: Arc<Engine>) -> Self {
-        Self { inner, engine }
+    pub(crate) fn new(inner: S, engines: Arc<Engines>) -> Self {
+        Self { inner, engines }
     }
 
     /// The wrapped service.
@@ -68,22 +69,50 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        let inner = match self.engine.begin(request) {
+        if self.engines.has_error_pages()
+            && let Some(again) = error_page::Again::of(&request)
+        {
+            let (first, engines) = (self.answer(request), Arc::clone(&self.engines));
+            let future = Box::pin(error_page::respond(first, self.clone(), engines, again));
+            return ResponseFuture { inner: Inner::Boxed { future } };
+        }
+        self.answer(request)
+    }
+}
+
+impl<S> CdnCache<S> {
+    /// The answer to this very request, error or not.
+    pub(crate) fn answer<Q, B>(&self, mut request: Request<Q>) -> ResponseFuture<S, Q, B>
+    where
+        S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        Q: Body + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let engine = match self.engines.route(&mut request) {
+            Route::To(engine) => engine,
+            Route::Refused(response) => {
+                return ResponseFuture { inner: Inner::Ready { response: Some(response) } };
+            }
+        };
+        let inner = match engine.begin(request) {
             Begin::Answer(response) => Inner::Ready { response: Some(response) },
             Begin::Forward(request, status) => Inner::Forward {
                 future: Oneshot::new(self.inner.clone(), request),
-                exit: Some((Arc::clone(&self.engine), status)),
+                exit: Some((Arc::clone(engine), status)),
             },
             Begin::Unsafe(request) => Inner::Boxed {
                 future: Box::pin(write_through::respond(
-                    Arc::clone(&self.engine),
+                    Arc::clone(engine),
                     self.inner.clone(),
                     request,
                 )),
             },
             Begin::Ask(asked, body, look) => Inner::Boxed {
                 future: Box::pin(respond(
-                    Arc::clone(&self.engine),
+                    Arc::clone(engine),
                     self.inner.clone(),
                     asked,
                     body,

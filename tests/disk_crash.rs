@@ -123,7 +123,7 @@ async fn kill_often(kills: u64) -> Result<(), String> {
         // The next process looks first every other time, so that opening is interrupted as well.
         if round % 2 == 0 || round == kills {
             opened += 1;
-            found += examine(directory, &heads, &mut model, round).await?;
+            found += examine(directory, &heads, &model, round).await?;
         }
     }
     println!("{kills} kills, {} responses put, {found} found in {opened} openings", model.done);
@@ -161,7 +161,7 @@ fn run_and_kill(
 async fn examine(
     directory: &Path,
     heads: &[Heads],
-    model: &mut Model,
+    model: &Model,
     round: u64,
 ) -> Result<u64, String> {
     let store = store(directory).open().map_err(|error| format!("round {round}: {error:?}"))?;
@@ -170,7 +170,7 @@ async fn examine(
         let got = store.get(&key(n)).await.map_err(|error| format!("{error:?}"))?;
         let Some(got) = got else { continue };
         let bytes = read(&got.content).await.ok_or("content ends early")?;
-        let version = version_of(n, &bytes).ok_or(format!("key {n} has other content"))?;
+        let version = version_of(n, &bytes).ok_or_else(|| format!("key {n} has other content"))?;
         let is_update = which(heads, version, &got.head)?;
         model.check(n, version, is_update)?;
         found += 1;
@@ -199,7 +199,7 @@ async fn examine(
         return Err(format!("{usage} bytes are on the disk: {store:?}"));
     }
     // Sometimes it is closed, mostly it just ends.
-    if round % 3 == 0 {
+    if round.is_multiple_of(3) {
         store.close().await.map_err(|error| format!("{error:?}"))?;
     }
     Ok(found)

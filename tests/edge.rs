@@ -8,6 +8,9 @@
 mod cache;
 #[path = "edge/cuts.rs"]
 mod cuts;
+#[cfg(all(unix, feature = "disk", feature = "tiered"))]
+#[path = "edge/disk.rs"]
+mod disk;
 #[path = "edge/faults.rs"]
 mod faults;
 #[path = "edge/fields.rs"]

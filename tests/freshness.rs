@@ -214,8 +214,11 @@ async fn default_ttl_never_applies_to_what_blames_the_request() {
         let ttl = lifetime(policy, |_| answer(status).etag("\"a\"")).await;
         assert_eq!(ttl, 0, "{status}");
     }
-    let ttl = lifetime(CachePolicy::cloudfront(), |_| answer(404)).await;
+    let day = seconds(24 * 60 * 60);
+    let ttl = lifetime(CachePolicy::default().default_ttl(day), |_| answer(404)).await;
     assert_eq!(ttl, 24 * 60 * 60, "404 is about the resource");
+    let ttl = lifetime(CachePolicy::cloudfront(), |_| answer(404)).await;
+    assert_eq!(ttl, 10, "and an error");
     let ttl = lifetime(CachePolicy::default(), |_| answer(400).max_age(60)).await;
     assert_eq!(ttl, 60, "explicit freshness counts");
 }

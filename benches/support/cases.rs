@@ -6,9 +6,9 @@ use super::{
     origin::{Constant, Origin},
     request::{browser, browser_with},
     scenes::{
-        Scene, alone, at_once, floor_among, floor_hit, floor_miss, hit, hit_among, hit_under,
-        hit_variants, hit_without_extension, long, long_alone, miss, nothing, pass, pass_untold,
-        revalidation,
+        Scene, alone, at_once, floor_among, floor_hit, floor_miss, hit, hit_among,
+        hit_behind_behaviours, hit_under, hit_variants, hit_without_extension, long, long_alone,
+        miss, nothing, pass, pass_untold, revalidation,
     },
 };
 use futures_util::future::{FutureExt, LocalBoxFuture};
@@ -61,6 +61,7 @@ pub(crate) const CASES: &[Case] = cases! {
     "hit/without-extension", 1000: {
         hit_without_extension(Origin::new(KIB), browser(SCRIPT), KIB)
     };
+    "hit/75-behaviours", 1000: hit_behind_behaviours(75, browser(SCRIPT), KIB);
     "hit/64KiB", 1000: hit(Origin::new(64 * KIB), browser(SCRIPT), 64 * KIB);
     "hit/1MiB", 1000: hit(Origin::new(MIB), browser(SCRIPT), MIB);
     "hit/1-variant", 1000: hit_variants(1);

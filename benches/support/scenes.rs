@@ -12,7 +12,9 @@ use http::{HeaderName, Response, header};
 use http_body::Body;
 use std::fmt::Debug;
 use tower::{Layer, Service};
-use tower_cdn::{CachePolicy, CdnCache, CdnCacheLayer, Handle, MemoryStore};
+use tower_cdn::{
+    Behaviour, CachePolicy, CdnCache, CdnCacheLayer, Distribution, Handle, MemoryStore,
+};
 
 /// Makes a run of so many requests.
 pub(crate) type Scene = Box<dyn FnMut(usize) -> Run>;
@@ -110,6 +112,27 @@ pub(crate) async fn hit_without_extension(origin: Origin, request: Ask, length: 
     let fill = request.clone();
     let edge = Edge::with(origin, CachePolicy::default().status_extension(false));
     edge.hits([fill].into_iter(), move || request.clone(), length).await
+}
+
+/// The same, where so many behaviours are asked first and none matches.
+pub(crate) async fn hit_behind_behaviours(count: usize, request: Ask, length: usize) -> Scene {
+    let behaviour = || Behaviour::new(CachePolicy::default());
+    let patterns = (0..count).map(|n| match n % 3 {
+        0 => format!("/section-{n}/*"),
+        1 => format!("*.type{n}"),
+        _ => format!("/a*/{n}/?.html"),
+    });
+    let distribution = patterns
+        .fold(Distribution::builder(behaviour()), |all, pattern| {
+            all.behaviour(pattern, behaviour())
+        })
+        .build()
+        .expect("patterns");
+    let store = MemoryStore::new(STORE);
+    let layer = CdnCacheLayer::builder(store.clone()).distribution(distribution).build();
+    let (service, handle) = (layer.layer(Origin::new(length)), layer.handle());
+    let fill = request.clone();
+    Edge { service, handle, store }.hits([fill].into_iter(), move || request.clone(), length).await
 }
 
 /// Hits on each of so many variants of one URI in turn.

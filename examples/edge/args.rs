@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
 use hyper::http::uri::{Authority, Scheme};
 use lexopt::Arg::{Long, Short};
@@ -21,6 +22,9 @@ Options:
                          (without it, a demonstration origin is started)
       --listen ADDR      address to listen on, HTTP/1.1 and HTTP/2 without TLS [127.0.0.1:8080]
       --memory SIZE      memory for stored responses [256MiB]
+      --disk DIR         keep stored responses in this directory too, with the memory in front; they
+                         outlive the process (needs the features disk and tiered)
+      --disk-size SIZE   what they take on the disk [10GiB]
       --max-object SIZE  largest response that is stored [64MiB]
       --preset NAME      caching policy: default, rfc9111 or cloudfront [default]
       --workers N        worker threads [one for each processor]
@@ -49,6 +53,9 @@ pub(crate) struct Args {
     pub(crate) listen: SocketAddr,
     pub(crate) origin: Option<OriginUrl>,
     pub(crate) memory: u64,
+    /// Only in memory if there is none.
+    pub(crate) disk: Option<PathBuf>,
+    pub(crate) disk_size: u64,
     pub(crate) max_object: u64,
     pub(crate) preset: Preset,
     /// `None` leaves the number to the runtime.
@@ -63,6 +70,8 @@ impl Default for Args {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             origin: None,
             memory: 256 << 20,
+            disk: None,
+            disk_size: 10 << 30,
             max_object: 64 << 20,
             preset: Preset::Default,
             workers: None,
@@ -98,6 +107,8 @@ where
             Long("listen") => args.listen = value(&mut parser, "--listen", listen)?,
             Long("origin") => args.origin = Some(value(&mut parser, "--origin", origin)?),
             Long("memory") => args.memory = value(&mut parser, "--memory", size::parse)?,
+            Long("disk") => args.disk = Some(disk(&mut parser)?),
+            Long("disk-size") => args.disk_size = value(&mut parser, "--disk-size", size::parse)?,
             Long("max-object") => {
                 args.max_object = value(&mut parser, "--max-object", size::parse)?;
             }
@@ -126,6 +137,20 @@ fn value<T>(
     let value = parser.value().map_err(sentence)?;
     let value = value.to_str().ok_or_else(|| format!("{option}: the value is not UTF-8"))?;
     read(value).map_err(|message| format!("{option}: {message}"))
+}
+
+/// A directory; its name need not be text.
+fn disk(parser: &mut lexopt::Parser) -> Result<PathBuf, String> {
+    let directory = PathBuf::from(parser.value().map_err(sentence)?);
+    if directory.as_os_str().is_empty() {
+        return Err("--disk: the directory has no name".to_owned());
+    }
+    if !cfg!(all(unix, feature = "disk", feature = "tiered")) {
+        return Err("--disk: this program was built without it; build it with \
+                    `cargo build --release --features disk,tiered --example edge`"
+            .to_owned());
+    }
+    Ok(directory)
 }
 
 fn listen(text: &str) -> Result<SocketAddr, String> {

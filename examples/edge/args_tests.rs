@@ -20,6 +20,7 @@ fn nothing_means_the_documented_defaults() {
     assert_eq!(args.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(args.origin, None);
     assert_eq!(args.memory, 268_435_456);
+    assert_eq!((args.disk, args.disk_size), (None, 10_737_418_240));
     assert_eq!(args.max_object, 67_108_864);
     assert_eq!(args.preset, Preset::Default);
     assert_eq!(args.workers, None);

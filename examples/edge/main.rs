@@ -22,6 +22,7 @@ mod response;
 mod server;
 mod signals;
 mod size;
+mod store;
 mod stream;
 mod upgrade;
 mod upload;
@@ -36,7 +37,7 @@ use http_body_util::Empty;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tower::Layer;
-use tower_cdn::{CachePolicy, CdnCacheLayer, MemoryStore};
+use tower_cdn::CachePolicy;
 
 use crate::args::{Args, Command, Preset};
 use crate::front::Front;
@@ -73,8 +74,8 @@ async fn run(args: Args) -> Result<(), String> {
     let address =
         listener.local_addr().map_err(|error| format!("cannot tell the address: {error}"))?;
     let demo = args.origin.is_none();
-    let url = match args.origin {
-        Some(url) => url,
+    let url = match &args.origin {
+        Some(url) => url.clone(),
         None => demo::start()
             .await
             .map_err(|error| format!("cannot start the demonstration origin: {error}"))?,
@@ -87,7 +88,8 @@ async fn run(args: Args) -> Result<(), String> {
     };
     // Another one of its kind in a row is no loop.
     let name = format!("edge-{:016x}", RandomState::new().hash_one(address));
-    let cache = CdnCacheLayer::builder(MemoryStore::new(args.memory))
+    let (builder, disk) = store::layer(&args)?;
+    let cache = builder
         // Only the log reads the extension.
         .policy(policy.max_object(args.max_object).cdn_loop(&name).status_extension(args.log))
         .empty_body(|| RequestBody::Right(Empty::new()))
@@ -105,7 +107,7 @@ async fn run(args: Args) -> Result<(), String> {
         print(&demo::guide(address));
     }
     server::serve(listener, front, tunnels, signals).await;
-    Ok(())
+    disk.close().await
 }
 
 fn runtime(workers: Option<usize>) -> io::Result<Runtime> {

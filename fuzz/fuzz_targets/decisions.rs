@@ -206,14 +206,27 @@ fn lifetimes(rules: &Rules, policy: &CachePolicy, exchange: &Exchange<'_>) {
 fn ages(response: &HeaderMap, time: SystemTime, [delay, later, ..]: [u64; 4]) {
     let at = |seconds: u64| time.checked_add(Duration::from_secs(seconds));
     let Some((received, later)) = at(delay).zip(at(delay.saturating_add(later))) else { return };
-    let age = fuzzing::corrected_initial_age(response, fuzzing::date_value(response, received), time, received);
+    let age = fuzzing::corrected_initial_age(
+        response,
+        fuzzing::date_value(response, received),
+        time,
+        received,
+    );
     let age_value = response
         .get(header::AGE)
         .and_then(|line| fuzzing::members(line.as_bytes()).first().copied())
         .and_then(fuzzing::delta_seconds)
         .unwrap_or_default();
     assert!(age >= age_value.saturating_add(Duration::from_secs(delay)));
-    assert!(age <= fuzzing::corrected_initial_age(response, fuzzing::date_value(response, later), time, later), "it only gets older");
+    assert!(
+        age <= fuzzing::corrected_initial_age(
+            response,
+            fuzzing::date_value(response, later),
+            time,
+            later
+        ),
+        "it only gets older"
+    );
     if !has(response, header::DATE) {
         assert_eq!(age, age_value.saturating_add(Duration::from_secs(delay)));
     }

@@ -58,6 +58,11 @@ impl Engine {
                 Begin::Forward(request, CacheStatus::forwarded(Forward::Method))
             };
         }
+        if self.is_dynamic {
+            self.mark(request.version(), request.headers_mut());
+            let status = CacheStatus::forwarded(Forward::Bypass).detail_of(Detail::Dynamic);
+            return Begin::Forward(request, status);
+        }
         let (mut head, body) = request.into_parts();
         let survey = Survey::of(&head.headers);
         if let Some(detail) = self.stays_out(&head, &body, &survey) {
@@ -139,7 +144,7 @@ impl Engine {
     ) -> Option<Freshness> {
         let freshness = found.head.freshness(&self.clock.read());
         let verdict =
-            reuse::judge(directives, &found.head.directives, freshness, &self.policy.stale);
+            reuse::judge(directives, &found.head.directives.get(), freshness, &self.policy.stale);
         (verdict == Verdict::Fresh).then_some(freshness)
     }
 

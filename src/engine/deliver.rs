@@ -112,7 +112,7 @@ fn outcome(request: &Parts, head: &ResponseHead, supply: &Supply) -> Outcome {
     }
     match range::wanted(&request.headers, length) {
         Wanted::Whole => Outcome::Whole,
-        Wanted::Part(part) => match &head.part {
+        Wanted::Part(part) => match &head.rare.part {
             Some(parts) => parts.locate(&part).map_or(Outcome::Unsatisfiable(length), |stored| {
                 Outcome::Part { part, stored, length }
             }),
@@ -129,7 +129,7 @@ fn outcome(request: &Parts, head: &ResponseHead, supply: &Supply) -> Outcome {
 
 /// Of the representation, all of it.
 fn length_of(head: &ResponseHead, supply: &Supply) -> Option<u64> {
-    head.part.as_ref().map(|parts| parts.complete).or_else(|| supply.len())
+    head.rare.part.as_ref().map(|parts| parts.complete).or_else(|| supply.len())
 }
 
 impl Supply {

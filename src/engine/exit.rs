@@ -12,14 +12,14 @@ impl Engine {
         mut response: Response<CacheBody<B>>,
         status: CacheStatus,
     ) -> Response<CacheBody<B>> {
-        self.counters.count(&status);
+        self.shared.counters.count(&status);
         self.remove_tags(response.headers_mut());
         #[cfg(feature = "tracing")]
         tracing::debug!(target: "tower_cdn", status = response.status().as_u16(), outcome = %status, "answered");
         // RFC 9211 section 2: what a cache makes by itself has no member.
         let is_own = !status.hit && status.forward.is_none();
         let name = self.policy.cache_status.as_deref().filter(|_| !is_own);
-        let value = name.and_then(|name| self.cache_statuses.value(name, status));
+        let value = name.and_then(|name| self.shared.cache_statuses.value(name, status));
         put(response.headers_mut(), value);
         if let Some(value) =
             self.policy.via.as_deref().and_then(|name| forwarding::via(response.version(), name))

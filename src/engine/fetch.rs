@@ -138,7 +138,7 @@ impl Plan {
         }
         let gap = look.part.as_ref().and_then(|part| {
             let is_strong = validation::strong_tag(&part.head.headers).is_some();
-            part.head.part.as_ref()?.gap().filter(|_| is_strong)
+            part.head.rare.part.as_ref()?.gap().filter(|_| is_strong)
         });
         match (&look.part, gap) {
             (Some(part), Some(gap)) => Self::Complete(part.clone(), gap),
@@ -256,7 +256,7 @@ impl<B, E> Course<B, E> {
                 None => Meaning::Response,
             },
             (Plan::Complete(part, gap), StatusCode::PARTIAL_CONTENT) => {
-                let complete = part.head.part.as_ref().map(|parts| parts.complete);
+                let complete = part.head.rare.part.as_ref().map(|parts| parts.complete);
                 let fits = range::carried(headers)
                     .is_some_and(|(range, whole)| range == *gap && Some(whole) == complete);
                 if fits && validation::is_same_strong(&part.head.headers, headers) {
@@ -292,8 +292,9 @@ impl<B, E> Course<B, E> {
     pub(super) fn stale_for_error(&self, now: &Moment) -> Option<Found> {
         let head = &self.look.found.as_ref()?.head;
         let freshness = head.freshness(now);
-        let may = reuse::may_serve_on_error(&head.directives, freshness, &self.engine.policy.stale);
-        self.look.found.clone().filter(|_| may)
+        let may =
+            reuse::may_serve_on_error(&head.directives.get(), freshness, &self.engine.policy.stale);
+        self.look.found.clone().filter(|_| may && !head.status.is_server_error())
     }
 }
 

@@ -67,7 +67,9 @@ impl Engine {
     ) -> Option<Response<CacheBody<B>>> {
         let found = look.found.as_ref()?;
         let freshness = found.head.freshness(&self.clock.read());
-        if !reuse::may_serve_on_error(&found.head.directives, freshness, &self.policy.stale) {
+        let may =
+            reuse::may_serve_on_error(&found.head.directives.get(), freshness, &self.policy.stale);
+        if !may || found.head.status.is_server_error() {
             return None;
         }
         let delivery = Delivery {
@@ -96,7 +98,7 @@ impl Engine {
             }
             return;
         }
-        let complete_length = match &found.head.part {
+        let complete_length = match &found.head.rare.part {
             Some(parts) => Some(parts.complete),
             None => found.content.len(),
         };
@@ -119,9 +121,9 @@ impl Engine {
             headers: &headers,
             times: heard.times,
             fetch: found.head.fetch,
-            groups: found.head.groups.clone(),
+            groups: found.head.rare.groups.clone(),
             content: Some(found.head.content),
-            part: found.head.part.clone(),
+            part: found.head.rare.part.clone(),
         };
         match self.receive(primary, look, arrival) {
             Ok(received) if received.key == look.key => {

@@ -89,10 +89,10 @@ impl Engine {
     fn invalidate(self: &Arc<Self>, draft: Draft, keys: Vec<CacheKey>) -> InForce {
         let now = self.clock.read();
         let Made { rule, gone, has_forgotten } =
-            self.rules.make(draft, now, self.policy.rules_live());
-        let number = |key: CacheKey| (self.flights.invalidate(&key), key);
+            self.shared.rules.make(draft, now, self.policy.rules_live().max(self.rules_live));
+        let number = |key: CacheKey| (self.shared.flights.invalidate(&key), key);
         let keys = keys.into_iter().map(number).collect();
-        self.counters.invalidation();
+        self.shared.counters.invalidation();
         let note = (!rule.targets.is_empty()).then(|| (rule.number, record::encode_rule(&rule)));
         let errand = Errand { note, has_forgotten, gone, keys };
         let (told, first) = oneshot::channel();
@@ -134,7 +134,7 @@ impl Engine {
         }
         for (number, key) in std::mem::take(&mut errand.keys) {
             if self.delete_before(&key, number).await {
-                self.flights.deleted(&key, number);
+                self.shared.flights.deleted(&key, number);
             } else {
                 errand.keys.push((number, key));
             }
@@ -149,7 +149,7 @@ impl Engine {
     async fn delete_before(&self, key: &CacheKey, number: u64) -> bool {
         match self.get_at(key).await.map(|stored| stored.head.kind) {
             Some(Kind::Response(head)) if head.fetch > number => return true,
-            Some(_) => self.deleted.add(key),
+            Some(_) => self.shared.deleted.add(key),
             None => {}
         }
         self.delete_at(key).await
@@ -157,10 +157,11 @@ impl Engine {
 
     /// What the store has kept of the rules, and of the numbers that were given. Asked once, before anything else.
     pub(crate) fn restore(&self) {
-        let notes = catch_unwind(AssertUnwindSafe(|| self.store.notes())).unwrap_or_else(|_| {
-            self.fault("notes", "panicked");
-            vec![(STATE_NUMBER, Bytes::new())]
-        });
+        let notes =
+            catch_unwind(AssertUnwindSafe(|| self.shared.store.notes())).unwrap_or_else(|_| {
+                self.fault("notes", "panicked");
+                vec![(STATE_NUMBER, Bytes::new())]
+            });
         let (mut state, mut rules, mut is_damaged) = (State::default(), Vec::new(), false);
         for (number, note) in notes {
             if number == STATE_NUMBER {
@@ -183,27 +184,28 @@ impl Engine {
             self.fault("notes", "damaged");
             state.floors = Floors::everything(sequence::next());
         }
-        self.notes.reserved.store(state.reserved, Ordering::Relaxed);
-        let gone = self.rules.restore(rules, state.floors);
-        self.notes.lock_gone().extend(gone);
+        self.shared.notes.reserved.store(state.reserved, Ordering::Relaxed);
+        let gone = self.shared.rules.restore(rules, state.floors);
+        self.shared.notes.lock_gone().extend(gone);
     }
 
     /// Before the store keeps a response that was fetched with this number: no later process may give the number again. False if the store failed.
     pub(super) async fn reserve(&self, number: u64) -> bool {
-        number <= self.notes.reserved.load(Ordering::Acquire) || self.note_state(number).await
+        number <= self.shared.notes.reserved.load(Ordering::Acquire)
+            || self.note_state(number).await
     }
 
     /// Notes what has to be known beside the rules, with numbers reserved up to this one at least.
     async fn note_state(&self, number: u64) -> bool {
-        let _turn = self.notes.turn.lock().await;
-        let before = self.notes.reserved.load(Ordering::Acquire);
+        let _turn = self.shared.notes.turn.lock().await;
+        let before = self.shared.notes.reserved.load(Ordering::Acquire);
         let reserved = if number > before { number.saturating_add(BLOCK) } else { before };
-        let state = record::encode_state(&self.rules.state(reserved));
+        let state = record::encode_state(&self.shared.rules.state(reserved));
         let is_noted = self.note_at(STATE_NUMBER, Some(state)).await;
         if is_noted {
-            self.notes.reserved.store(reserved, Ordering::Release);
+            self.shared.notes.reserved.store(reserved, Ordering::Release);
             // Those that were found superfluous at the start.
-            let gone = std::mem::take(&mut *self.notes.lock_gone());
+            let gone = std::mem::take(&mut *self.shared.notes.lock_gone());
             for number in gone {
                 self.note_at(number, None).await;
             }

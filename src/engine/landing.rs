@@ -48,7 +48,7 @@ impl<B, E> Course<B, E> {
         let engine = &self.engine;
         let mut freshness = landed.head.freshness(&engine.clock.read());
         freshness.current_age = freshness.current_age.saturating_sub(delay);
-        let directives = &landed.head.directives;
+        let directives = &landed.head.directives.get();
         let verdict = reuse::judge(
             &RequestDirectives::default(),
             directives,
@@ -57,7 +57,7 @@ impl<B, E> Course<B, E> {
         );
         let may_share = landed.on_error || !matches!(verdict, Verdict::MustAsk(_));
         if !may_share {
-            engine.unshareable.remember(&landed.key, engine.policy.limits.unshareable_for);
+            engine.shared.unshareable.remember(&landed.key, engine.policy.limits.unshareable_for);
         }
         self.lead.land(landed, may_share);
     }
@@ -137,9 +137,9 @@ impl<B, E> Course<B, E> {
         let mut headers = stale.head.headers.clone();
         validation::freshen(&mut headers, &sent.parts.headers);
         let arrival = Arrival {
-            groups: stale.head.groups.clone(),
+            groups: stale.head.rare.groups.clone(),
             content: Some(stale.head.content),
-            part: stale.head.part.clone(),
+            part: stale.head.rare.part.clone(),
             ..self.arrival(request, stale.head.status, &headers, &sent)
         };
         let is_declined = sent.parts.extensions.get::<DoNotStore>().is_some();
@@ -169,7 +169,7 @@ impl<B, E> Course<B, E> {
         let stored_head = StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
         if key == self.look.key {
             if engine.freshen_at(&key, stored_head).await {
-                engine.counters.stored();
+                engine.shared.counters.stored();
             }
         } else {
             // It has moved by a new Vary.
@@ -207,7 +207,7 @@ impl<B, E> Course<B, E> {
         let tells_of_next = !reason.is_of_request() && !reuse::is_origin_failure(parts.status);
         if tells_of_next {
             let time = self.engine.policy.limits.unshareable_for;
-            self.engine.unshareable.remember(&self.look.key, time);
+            self.engine.shared.unshareable.remember(&self.look.key, time);
             self.lead.release();
         } else {
             drop(self.lead);
@@ -266,9 +266,9 @@ where
     ) where
         C: Body<Data = Bytes>,
     {
-        let Reception { key, head, own, .. } = received;
+        let Reception { key, head, own, room, .. } = received;
         let head = Arc::new(head);
-        self.engine.unshareable.forget(&key);
+        self.engine.shared.unshareable.forget(&key);
         let (writer, rope) = rope::channel(self.engine.window(), declared);
         let Some(first) = rope.store_reader() else { return };
         let landed = Landed {
@@ -281,12 +281,12 @@ where
         self.answer(with_own_fields(landed, own), origin);
 
         let stored_head = StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
-        let response =
-            StoredResponse { head: stored_head, content: Content::arriving(rope.clone(), first) };
+        let content = Content::arriving(rope.clone(), first, room);
+        let response = StoredResponse { head: stored_head, content };
         let (arrived, has_arrived) = oneshot::channel::<()>();
         let pumping = async {
             let limits = &self.engine.policy.limits;
-            pump(body, &head.directives, writer, &rope, &self.lead, limits).await;
+            pump(body, &head.directives.get(), writer, &rope, &self.lead, limits).await;
             drop(arrived);
         };
         let putting = async {
@@ -333,7 +333,7 @@ impl<B, E> Course<B, E> {
         let Self { engine, lead, look, .. } = self;
         let kept = engine.put_at(key, response, arrived).await;
         if kept && lead.may_store() {
-            match (&head.variant, &look.index) {
+            match (&head.rare.variant, &look.index) {
                 (Some(_), _) => engine.index_variant(lead.primary(), key, head).await,
                 // A response without Vary took the place of the list.
                 (None, Some(index)) => {
@@ -350,13 +350,15 @@ impl<B, E> Course<B, E> {
     /// The store may have got it after it was invalidated.
     pub(super) async fn withdraw_if_invalidated(&self, key: &CacheKey, content: u64) {
         let Self { engine, lead, .. } = self;
-        let is_uri = engine.flights.is_invalidated(lead.primary(), lead.number());
-        if !is_uri && engine.rules.newest() < lead.number() {
+        let is_uri = engine.shared.flights.is_invalidated(lead.primary(), lead.number());
+        if !is_uri && engine.shared.rules.newest() < lead.number() {
             return;
         }
         let there = engine.get_at(key).await.filter(|stored| stored.head.has_content(content));
         let is_gone = |stored: &StoredResponse| match &stored.head.kind {
-            Kind::Response(head) => engine.rules.validity(lead.primary(), head) == Validity::Hard,
+            Kind::Response(head) => {
+                engine.shared.rules.validity(lead.primary(), head) == Validity::Hard
+            }
             Kind::Variants(_) => false,
         };
         if there.is_some_and(|stored| is_uri || is_gone(&stored)) {

@@ -90,10 +90,10 @@ impl Engine {
     /// The same as [`look_up`](Self::look_up), if the store can tell at once: the path of a hit. `None` means that it cannot.
     pub(crate) fn peek(&self, primary: &CacheKey, request: &request::Parts) -> Option<Peeked> {
         let Some(stored) = self.peek_at(primary) else {
-            return self.peek_tells_all.then(|| Peeked::Other(self.nothing(primary)));
+            return self.shared.peek_tells_all.then(|| Peeked::Other(self.nothing(primary)));
         };
         let index = match self.read(primary, primary, stored)? {
-            Read::Response(found) if found.head.part.is_none() => {
+            Read::Response(found) if found.head.rare.part.is_none() => {
                 return Some(Peeked::Plain(found));
             }
             Read::Response(found) => {
@@ -156,15 +156,18 @@ impl Engine {
 
     /// Nothing is there, perhaps since it was invalidated.
     fn nothing(&self, primary: &CacheKey) -> LookUp {
-        LookUp { invalidated: self.deleted.take(primary), ..LookUp::nothing(primary.clone()) }
+        LookUp {
+            invalidated: self.shared.deleted.take(primary),
+            ..LookUp::nothing(primary.clone())
+        }
     }
 
     /// Was it asked for before something made it invalid?
     pub(crate) fn validity(&self, primary: &CacheKey, head: &ResponseHead) -> Validity {
-        if self.flights.is_invalidated(primary, head.fetch) {
+        if self.shared.flights.is_invalidated(primary, head.fetch) {
             return Validity::Hard;
         }
-        self.rules.validity(primary, head)
+        self.shared.rules.validity(primary, head)
     }
 
     /// What a stored response says, if it is the one that the key asks for.

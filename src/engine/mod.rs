@@ -14,6 +14,7 @@ mod partial;
 mod pump;
 mod reception;
 pub(crate) mod request;
+mod route;
 mod seat;
 mod shelf;
 mod spare;
@@ -24,23 +25,41 @@ mod within;
 pub(crate) mod write_through;
 
 pub(crate) use origin::Origin;
+pub(crate) use route::{Engines, Route};
 pub use stats::Stats;
 
 use crate::{
-    CachePolicy, Clock, KeyPolicy, Store, invalidation::Rules, store::ErasedStore,
-    stored::rope::Window,
+    Behaviour, CacheKey, CachePolicy, Clock, KeyPolicy, Store, invalidation::Rules,
+    store::ErasedStore, stored::rope::Window,
 };
 use flight::Flights;
+use http::Uri;
 pub(crate) use spare::Spare;
 use stats::Counters;
 use std::{
     fmt,
     sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
 };
 use unshareable::Unshareable;
 
-/// What all services of one layer share.
+/// The rules of one behaviour, and what it shares with the others of its layer.
 pub(crate) struct Engine {
+    shared: Arc<Shared>,
+    pub(crate) policy: CachePolicy,
+    pub(crate) keys: KeyPolicy,
+    /// Nothing is cached.
+    pub(crate) is_dynamic: bool,
+    /// Those of all behaviours of the layer: another one may have stored what an answer names.
+    all_keys: Arc<[KeyPolicy]>,
+    /// For how long any of them needs rules of invalidation.
+    rules_live: Duration,
+    pub(crate) clock: Clock,
+    pub(crate) spare: Arc<Spare>,
+}
+
+/// What all services of one layer share.
+struct Shared {
     store: Box<dyn ErasedStore>,
     /// As the store says.
     peek_tells_all: bool,
@@ -54,15 +73,11 @@ pub(crate) struct Engine {
     deleted: invalidate::Deleted,
     /// Bytes of bodies that are arriving.
     arriving: Arc<AtomicUsize>,
-    pub(crate) policy: CachePolicy,
-    pub(crate) keys: KeyPolicy,
-    pub(crate) clock: Clock,
-    pub(crate) spare: Spare,
 }
 
 impl Engine {
     pub(crate) fn new(store: impl Store) -> Self {
-        Self {
+        let shared = Shared {
             peek_tells_all: store.peek_tells_all(),
             store: Box::new(store),
             flights: Flights::default(),
@@ -74,21 +89,55 @@ impl Engine {
             notes: invalidate::Notes::default(),
             deleted: invalidate::Deleted::default(),
             arriving: Arc::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
             policy: CachePolicy::default(),
             keys: KeyPolicy::default(),
+            is_dynamic: false,
+            all_keys: Arc::new([]),
+            rules_live: Duration::ZERO,
             clock: Clock::default(),
-            spare: Spare::default(),
+            spare: Arc::default(),
         }
+    }
+
+    /// The same cache under the rules of a behaviour.
+    fn under(
+        &self,
+        behaviour: &Behaviour,
+        all_keys: &Arc<[KeyPolicy]>,
+        rules_live: Duration,
+    ) -> Self {
+        Self {
+            rules_live,
+            shared: Arc::clone(&self.shared),
+            policy: behaviour.policy.clone(),
+            keys: behaviour.keys.clone(),
+            is_dynamic: behaviour.is_dynamic,
+            all_keys: Arc::clone(all_keys),
+            clock: self.clock.clone(),
+            spare: Arc::clone(&self.spare),
+        }
+    }
+
+    /// The keys that a URI has under the rules of this layer: mostly one.
+    pub(crate) fn keys_of_uri(&self, uri: &Uri) -> Vec<CacheKey> {
+        let mut keys: Vec<CacheKey> = Vec::new();
+        for policy in std::iter::once(&self.keys).chain(self.all_keys.iter()) {
+            keys.extend(policy.key_of_uri(uri).filter(|key| !keys.contains(key)));
+        }
+        keys
     }
 
     /// What a body that arrives may keep.
     fn window(&self) -> Window {
         let limits = &self.policy.limits;
-        Window { each: limits.window, all: limits.windows, kept: Arc::clone(&self.arriving) }
+        Window { each: limits.window, all: limits.windows, kept: Arc::clone(&self.shared.arriving) }
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.counters.read(self.flights.under_way(), self.rules.len())
+        self.shared.counters.read(self.shared.flights.under_way(), self.shared.rules.len())
     }
 }
 

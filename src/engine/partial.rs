@@ -12,7 +12,7 @@ use crate::{
         storing::{self, NotStored, end_to_end},
         validation,
     },
-    stored::{Content, Kind, Parts, Piece, ResponseHead, Whose, rope},
+    stored::{Content, Kind, Parts, Piece, RareParts, ResponseHead, Whose, rope},
 };
 use bytes::Bytes;
 use futures_util::future;
@@ -55,7 +55,8 @@ where
             }
         });
         let same = self.look.part.as_ref().filter(|old| {
-            let is_as_long = old.head.part.as_ref().is_some_and(|parts| parts.complete == complete);
+            let is_as_long =
+                old.head.rare.part.as_ref().is_some_and(|parts| parts.complete == complete);
             is_as_long && validation::is_same_strong(&old.head.headers, &sent.parts.headers)
         });
         let received = framed.and_then(|(part, size)| {
@@ -63,13 +64,13 @@ where
             headers.remove(header::CONTENT_LENGTH);
             let arrival = Arrival {
                 part: Some(part),
-                groups: same.map(|old| old.head.groups.clone()).unwrap_or_default(),
+                groups: same.map(|old| old.head.rare.groups.clone()).unwrap_or_default(),
                 ..self.arrival(request, StatusCode::OK, &headers, &sent)
             };
             Ok((self.engine.receive(self.lead.primary(), &self.look, arrival)?, size))
         });
         let Sent { parts, body, .. } = sent;
-        let (Reception { key, head, .. }, size) = match received {
+        let (Reception { key, head, room, .. }, size) = match received {
             Ok(received) => received,
             Err(reason) => return self.decline(reason, parts, body).await,
         };
@@ -84,15 +85,15 @@ where
         } else {
             drop(reader);
         }
-        let (id, directives) = (head.content, head.directives.clone());
-        let content = Content::arriving(rope.clone(), first);
+        let (id, directives) = (head.content, head.directives.get().into_owned());
+        let content = Content::arriving(rope.clone(), first, room);
         let limits = &self.engine.policy.limits;
         let pumping = pump(body, &directives, writer, &rope, &self.lead, limits);
         let putting = async {
             let (head, content) = combine(self.look.part.as_ref(), head, content).await?;
             // What has come complete in the meantime is worth more than parts.
             let there = self.engine.get_at(&key).await.map(|stored| stored.head.kind);
-            if matches!(there, Some(Kind::Response(h)) if h.part.is_none() && h.fetch > head.fetch)
+            if matches!(there, Some(Kind::Response(h)) if h.rare.part.is_none() && h.fetch > head.fetch)
             {
                 return None;
             }
@@ -114,13 +115,13 @@ where
         gap: Range<u64>,
         sent: Sent<B>,
     ) -> Option<Self> {
-        let Some(parts) = &part.head.part else { return Some(self) };
+        let Some(parts) = &part.head.rare.part else { return Some(self) };
         let size = gap.end.saturating_sub(gap.start);
         let framed = self.framed(&sent, storing::content_length(&sent.parts.headers));
         let mut headers = combined_fields(Some(&part), &sent.parts.headers);
         headers.insert(header::CONTENT_LENGTH, parts.complete.into());
         let arrival = Arrival {
-            groups: part.head.groups.clone(),
+            groups: part.head.rare.groups.clone(),
             ..self.arrival(request, StatusCode::OK, &headers, &sent)
         };
         let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
@@ -168,12 +169,13 @@ async fn combine(
     let new = content.collect().await.ok()?;
     let combined = stored.and_then(|old| {
         let is_same = validation::is_same_strong(&old.head.headers, &head.headers);
-        let (parts, pieces) = old.head.part.as_ref()?.combine(head.part.as_ref()?)?;
+        let (parts, pieces) = old.head.rare.part.as_ref()?.combine(head.rare.part.as_ref()?)?;
         is_same.then_some((old, parts, pieces))
     });
     let Some((old, parts, pieces)) = combined else { return Some((head, new)) };
-    let content = join(old, &new, head.part.as_ref()?, &pieces).await?;
-    head.part = Some(parts).filter(|parts| !parts.is_complete());
+    let content = join(old, &new, head.rare.part.as_ref()?, &pieces).await?;
+    let part = Some(parts).filter(|parts| !parts.is_complete());
+    head.rare = RareParts { part, ..(*head.rare).clone() }.into();
     Some((head, content))
 }
 
@@ -182,7 +184,7 @@ async fn join(old: &Found, new: &Content, new_parts: &Parts, pieces: &[Piece]) -
     let mut bytes = Vec::new();
     for (whose, range) in pieces {
         let part = match whose {
-            Whose::Old => old.content.read_range(old.head.part.as_ref()?.locate(range)?),
+            Whose::Old => old.content.read_range(old.head.rare.part.as_ref()?.locate(range)?),
             Whose::New => new.read_range(new_parts.locate(range)?),
         };
         bytes.extend_from_slice(&part.collect().await.ok()?.to_bytes());

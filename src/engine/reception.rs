@@ -10,8 +10,9 @@ use crate::{
         storing::{self, Candidate, NotStored, Unstorable},
         targeted,
     },
-    stored::{self, FoundValid, Membership, Parts, ResponseHead},
+    stored::{self, FoundValid, Membership, Parts, RareParts, ResponseHead},
 };
+use bytes::BytesMut;
 use http::{HeaderMap, Method, StatusCode, header};
 use std::hash::{BuildHasher, RandomState};
 
@@ -41,7 +42,12 @@ pub(crate) struct Reception {
     pub(crate) declared: Option<u64>,
     /// The fields for the one who asked, where they are more than those that are stored.
     pub(crate) own: Option<HeaderMap>,
+    /// For the content, if it is known to be small.
+    pub(crate) room: BytesMut,
 }
+
+/// Content that is not longer is kept in one allocation with its head.
+const SMALL: u64 = 4096;
 
 impl Engine {
     /// Judges a response, or a stored one that was freshened.
@@ -87,7 +93,11 @@ impl Engine {
         let corrected_initial_age =
             freshness::corrected_initial_age(headers, date, request_time.wall, response_time.wall);
         let groups = self.groups_of(primary, headers, arrival.groups);
-        let (own, headers) = self.divide(headers, &selected.directives, response_time);
+        // A head that was freshened has its content already.
+        let room = declared.filter(|length| arrival.content.is_none() && *length <= SMALL);
+        let room = room.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        let (own, (headers, room)) =
+            self.divide(headers, &selected.directives, response_time, room);
         let (key, variant) = match nominated {
             Nominated::Fields(shape) => {
                 let generation = look.generation.unwrap_or_else(random);
@@ -105,20 +115,23 @@ impl Engine {
         let head = ResponseHead {
             status,
             headers,
-            directives: selected.directives,
+            directives: selected.directives.into(),
             lifetime: length,
             corrected_initial_age,
             response_time,
-            date,
-            variant,
-            by_language: by_language.map(Box::new),
-            groups,
+            date: date.into(),
             content,
-            part: arrival.part,
             fetch: arrival.fetch,
             found_valid: FoundValid::default(),
+            rare: RareParts {
+                variant,
+                by_language: by_language.map(Box::new),
+                groups,
+                part: arrival.part,
+            }
+            .into(),
         };
-        Ok(Reception { key, head, declared, own })
+        Ok(Reception { key, head, declared, own, room })
     }
 
     /// The groups of a response; `before` is what it had before it was freshened. Tags are not stored with its fields: they stay unless the update has some.
@@ -139,13 +152,14 @@ impl Engine {
         Membership { named, any, uri: primary.bare().map(Box::new) }
     }
 
-    /// The fields for the one who asked, if they differ, and those for the store.
+    /// The fields for the one who asked, if they differ, and those for the store with room for so much content.
     fn divide(
         &self,
         headers: &HeaderMap,
         directives: &Directives,
         response_time: Moment,
-    ) -> (Option<HeaderMap>, HeaderMap) {
+        room: usize,
+    ) -> (Option<HeaderMap>, (HeaderMap, BytesMut)) {
         // RFC 9110 section 6.6.1.
         let date = (!headers.contains_key(header::DATE))
             .then(|| fields::date_of(response_time.wall))
@@ -160,7 +174,7 @@ impl Engine {
         let storable =
             headers.iter().filter(|(name, _)| !unstorable.contains(name) && !tags.contains(name));
         let added = date.iter().map(|date| (&header::DATE, date));
-        (own, stored::compact(storable.chain(added)))
+        (own, stored::compact(storable.chain(added), room))
     }
 
     /// The fields that list tags are for the cache.

@@ -75,7 +75,7 @@ where
         }
     };
     if look.invalidated {
-        engine.counters.invalidated();
+        engine.shared.counters.invalidated();
     }
     if asked.directives.only_if_cached {
         return Ok(engine.refuse(StatusCode::GATEWAY_TIMEOUT, Detail::OnlyIfCached));
@@ -106,7 +106,7 @@ where
     }
     if engine.fetches_part(&asked.head, &look) {
         // Others want other parts.
-        return match engine.flights.alone(&asked.primary, engine.policy.limits.max_fetches) {
+        return match engine.shared.flights.alone(&asked.primary, engine.policy.limits.max_fetches) {
             Some(lead) => lead_fetch(engine, origin, asked, body, look, lead, status).await,
             None => {
                 let status = status.detail_of(Detail::FetchLimit);
@@ -116,7 +116,7 @@ where
     }
     let may_collapse =
         engine.policy.collapse && asked.head.extensions.get::<DoNotCollapse>().is_none();
-    if !may_collapse || engine.unshareable.remembers(&look.key) {
+    if !may_collapse || engine.shared.unshareable.remembers(&look.key) {
         return ask_alone(engine, origin, asked, body, look, status).await;
     }
     match engine.find_seat(&asked, look).await {
@@ -166,7 +166,7 @@ where
     O: Origin<Q>,
     Q: Send + 'static,
 {
-    let is_unshareable = engine.unshareable.remembers(&look.key);
+    let is_unshareable = engine.shared.unshareable.remembers(&look.key);
     let status = if is_unshareable { status.detail_of(Detail::Unshareable) } else { status };
     // Most likely it cannot be stored: better that the origin sees what the client asks for.
     let conditions = &validation::CLIENT_CONDITIONS;
@@ -176,7 +176,7 @@ where
     {
         return forward(&engine, origin, asked, body, status).await;
     }
-    match engine.flights.alone(&asked.primary, engine.policy.limits.max_fetches) {
+    match engine.shared.flights.alone(&asked.primary, engine.policy.limits.max_fetches) {
         Some(lead) => lead_fetch(engine, origin, asked, body, look, lead, status).await,
         None => forward(&engine, origin, asked, body, status.detail_of(Detail::FetchLimit)).await,
     }
@@ -257,7 +257,7 @@ impl Engine {
     }
 
     pub(super) fn judge(&self, asked: &Asked, found: &Found, freshness: Freshness) -> Verdict {
-        reuse::judge(&asked.directives, &found.head.directives, freshness, &self.policy.stale)
+        reuse::judge(&asked.directives, &found.head.directives.get(), freshness, &self.policy.stale)
     }
 
     fn hit_with<B>(

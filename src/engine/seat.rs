@@ -37,7 +37,7 @@ impl Engine {
         let deadline = Instant::now() + limit;
         let mut has_failed = false;
         // What was made invalid before, this request may not get; what is made invalid while it waits, it may.
-        let known = self.rules.newest();
+        let known = self.shared.rules.newest();
         for _ in 0..SEATS {
             let (landed, supply) = match self.take_seat(asked, &look) {
                 Seat::Lead(lead) => return Place::Lead(lead, look),
@@ -87,8 +87,8 @@ impl Engine {
         let limit = self.policy.limits.max_fetches;
         // Not under the lock of the table: a clock is the user's.
         let now = self.clock.read();
-        let is_old = |fetch| self.rules.concern_key(&asked.primary, fetch);
-        self.flights.join(&asked.primary, &look.key, limit, is_old, |landed| {
+        let is_old = |fetch| self.shared.rules.concern_key(&asked.primary, fetch);
+        self.shared.flights.join(&asked.primary, &look.key, limit, is_old, |landed| {
             if !landed.head.suffices(&asked.head) {
                 return Fit::Stale;
             }
@@ -96,13 +96,13 @@ impl Engine {
                 return Fit::OtherVariant(place);
             }
             // The table of flights has been asked already, and is locked.
-            if self.rules.validity(&asked.primary, &landed.head) != Validity::Valid {
+            if self.shared.rules.validity(&asked.primary, &landed.head) != Validity::Valid {
                 return Fit::Stale;
             }
             let freshness = landed.head.freshness(&now);
             match reuse::judge(
                 &asked.directives,
-                &landed.head.directives,
+                &landed.head.directives.get(),
                 freshness,
                 &self.policy.stale,
             ) {
@@ -114,7 +114,7 @@ impl Engine {
 
     /// The variant that this request selects, if it is not the one that landed (RFC 9111 section 4.1).
     fn variant_for(&self, asked: &Asked, landed: &Landed) -> Option<Elsewhere> {
-        let (generation, shape) = landed.head.variant.as_ref()?;
+        let (generation, shape) = landed.head.rare.variant.as_ref()?;
         let key = asked.primary.variant(*generation, shape, &asked.head.headers);
         let generation = *generation;
         (key != landed.key).then_some(Elsewhere { key, generation })
@@ -122,7 +122,7 @@ impl Engine {
 
     /// What is stale answers where the origin fails, also if a rule has made it so.
     fn is_gone(&self, asked: &Asked, landed: &Landed) -> bool {
-        match self.rules.validity(&asked.primary, &landed.head) {
+        match self.shared.rules.validity(&asked.primary, &landed.head) {
             Validity::Valid => false,
             Validity::Soft(_) => !landed.on_error,
             Validity::Hard => true,

@@ -41,34 +41,35 @@ impl Indexing {
 
 impl Engine {
     pub(super) fn peek_at(&self, key: &CacheKey) -> Option<StoredResponse> {
-        catch_unwind(AssertUnwindSafe(|| self.store.peek(key))).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(|| self.shared.store.peek(key))).unwrap_or_else(|_| {
             self.fault("peek", "panicked");
             None
         })
     }
 
     pub(super) async fn get_at(&self, key: &CacheKey) -> Option<StoredResponse> {
-        if self.peek_tells_all {
+        if self.shared.peek_tells_all {
             return self.peek_at(key);
         }
-        self.guarded("get", async { self.store.get(key).await }).await.flatten()
+        self.guarded("get", async { self.shared.store.get(key).await }).await.flatten()
     }
 
     pub(super) async fn freshen_at(&self, key: &CacheKey, head: StoredHead) -> bool {
         if !self.reserve_for(&head).await {
             return false;
         }
-        self.guarded("freshen", async { self.store.freshen(key, head).await }).await == Some(true)
+        self.guarded("freshen", async { self.shared.store.freshen(key, head).await }).await
+            == Some(true)
     }
 
     /// False if the store failed: what was there may still be there.
     pub(super) async fn delete_at(&self, key: &CacheKey) -> bool {
-        self.guarded("delete", async { self.store.delete(key).await }).await.is_some()
+        self.guarded("delete", async { self.shared.store.delete(key).await }).await.is_some()
     }
 
     /// False if the store failed.
     pub(super) async fn note_at(&self, number: u64, note: Option<Bytes>) -> bool {
-        self.guarded("note", async { self.store.note(number, note).await }).await.is_some()
+        self.guarded("note", async { self.shared.store.note(number, note).await }).await.is_some()
     }
 
     async fn reserve_for(&self, head: &StoredHead) -> bool {
@@ -88,14 +89,15 @@ impl Engine {
         if !self.reserve_for(&response.head).await {
             return false;
         }
-        let put = AssertUnwindSafe(async { self.store.put(key, response).await }).catch_unwind();
+        let put =
+            AssertUnwindSafe(async { self.shared.store.put(key, response).await }).catch_unwind();
         let limit = async {
             arrived.await;
             sleep(self.policy.limits.store_timeout).await;
         };
         match select(pin!(put), pin!(limit)).await {
             Either::Left((Ok(Ok(())), _)) => {
-                self.counters.stored();
+                self.shared.counters.stored();
                 true
             }
             Either::Left((Ok(Err(error)), _)) => {
@@ -122,8 +124,8 @@ impl Engine {
         key: &CacheKey,
         head: &ResponseHead,
     ) {
-        let Some((generation, shape)) = &head.variant else { return };
-        let _turn = self.indexing.lock(primary).await;
+        let Some((generation, shape)) = &head.rare.variant else { return };
+        let _turn = self.shared.indexing.lock(primary).await;
         let known = match self.get_at(primary).await.map(|stored| stored.head.kind) {
             // Made anew by somebody else since: ours belongs to variants that are gone.
             Some(Kind::Variants(index)) if index.generation != *generation => {
@@ -134,14 +136,14 @@ impl Engine {
             Some(Kind::Response(_)) | None => None,
         };
         let limit = self.policy.limits.max_variants;
-        let keys = (key.clone(), head.by_language.as_deref().cloned());
+        let keys = (key.clone(), head.rare.by_language.as_deref().cloned());
         let (index, gone) = match &known {
             Some(index) => index.added(shape, keys, limit),
             None => VariantIndex::new(*generation).added(shape, keys, limit),
         };
         let head = StoredHead::variants(primary.clone(), index);
         let marker = StoredResponse { head, content: Content::from(Bytes::new()) };
-        self.guarded("put", async { self.store.put(primary, marker).await }).await;
+        self.guarded("put", async { self.shared.store.put(primary, marker).await }).await;
         for key in gone {
             self.delete_at(&key).await;
         }
@@ -164,7 +166,7 @@ impl Engine {
 
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "only logged"))]
     pub(super) fn fault(&self, what: &'static str, why: impl std::fmt::Debug) {
-        self.counters.store_fault();
+        self.shared.counters.store_fault();
         #[cfg(feature = "tracing")]
         tracing::warn!(target: "tower_cdn", operation = what, error = ?why, "store failed");
     }

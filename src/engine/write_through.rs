@@ -11,7 +11,6 @@ use super::{
 use crate::{
     CacheBody, CacheKey, CacheStatus,
     invalidation::Target,
-    key,
     semantics::{cache_status::Forward, directives::RequestDirectives, groups, invalidation},
     stored::Membership,
 };
@@ -40,8 +39,9 @@ where
     if !invalidation::invalidates(&asked.method, response.status()) {
         return Ok(engine.exit(response.map(CacheBody::forwarded), status));
     }
-    let named = uri.as_ref().map(|uri| key::named_keys(&engine.keys, uri, response.headers()));
-    let keys = target.iter().cloned().chain(named.into_iter().flatten()).collect();
+    let named = uri.as_ref().map(|uri| invalidation::named_uris(uri, response.headers()));
+    let named = named.iter().flatten().flat_map(|uri| engine.keys_of_uri(uri));
+    let keys = target.iter().cloned().chain(named).collect();
     // RFC 9875 section 3.
     let names = groups::listed(response.headers(), &groups::CACHE_GROUP_INVALIDATION);
     let groups = names.iter().zip(target.iter().cycle()).map(|(name, target)| target.group(name));
@@ -73,7 +73,7 @@ where
     O: Origin<Q>,
 {
     let lead = invalidation::is_content_of(uri, &sent.parts.headers)
-        .then(|| engine.flights.alone(&target, engine.policy.limits.max_fetches))
+        .then(|| engine.shared.flights.alone(&target, engine.policy.limits.max_fetches))
         .flatten();
     let Some(lead) = lead else {
         let response = Response::from_parts(sent.parts, sent.body);

@@ -113,8 +113,9 @@ impl Rules {
             return Validity::Valid;
         }
         let book = self.read();
-        let uri = head.groups.uri.as_deref();
-        let mark = book.of_uri(primary, uri, head.fetch).or(book.of_tags(&head.groups, head.fetch));
+        let uri = head.rare.groups.uri.as_deref();
+        let mark =
+            book.of_uri(primary, uri, head.fetch).or(book.of_tags(&head.rare.groups, head.fetch));
         match mark.concerns(head.fetch) {
             None => {
                 head.found_valid.set(stamp);
@@ -330,7 +331,10 @@ fn tag_key(host: &[u8], name: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{semantics::directives::Directives, stored::FoundValid};
+    use crate::{
+        semantics::directives::Directives,
+        stored::{FoundValid, Rare, RareParts},
+    };
     use http::{HeaderMap, StatusCode};
 
     const KEEP: Duration = Duration::from_secs(86_400);
@@ -349,19 +353,20 @@ mod tests {
         ResponseHead {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
-            directives: Directives::default(),
+            directives: Directives::default().into(),
             lifetime: KEEP,
             corrected_initial_age: Duration::ZERO,
             response_time: now(),
-            date: now().wall,
-            variant: None,
-            by_language: None,
-            groups: Membership { named, any: false, uri: None },
+            date: now().wall.into(),
             content: 0,
-            part: None,
             fetch: sequence::next(),
             found_valid: FoundValid::default(),
+            rare: of(Membership { named, any: false, uri: None }),
         }
+    }
+
+    fn of(groups: Membership) -> Rare {
+        RareParts { groups, ..RareParts::default() }.into()
     }
 
     fn make(rules: &Rules, cause: Cause, targets: Vec<Target>) -> Made {
@@ -404,8 +409,8 @@ mod tests {
         let rules = Rules::default();
         let a = key("http://h/a");
         let old = head(&a, &["x"]);
-        let many =
-            ResponseHead { groups: Membership { any: true, ..old.groups.clone() }, ..old.clone() };
+        let groups = Membership { any: true, ..old.rare.groups.clone() };
+        let many = ResponseHead { rare: of(groups), ..old.clone() };
         make(&rules, Cause::Operator, vec![tag("else")]);
         assert_eq!(rules.validity(&a, &old), Validity::Valid);
         assert_eq!(rules.validity(&a, &many), Validity::Hard);
@@ -468,7 +473,8 @@ mod tests {
         assert!(rules.len() <= 16_385);
         assert_eq!(rules.validity(&a, &old), Validity::Valid, "one with a key of its URI alone");
         let uri = Some(Box::new(a.clone()));
-        let more = ResponseHead { groups: Membership { uri, ..old.groups.clone() }, ..old.clone() };
+        let groups = Membership { uri, ..old.rare.groups.clone() };
+        let more = ResponseHead { rare: of(groups), ..old.clone() };
         assert_eq!(rules.validity(&a, &more), Validity::Hard, "one that could not be deleted");
     }
 

@@ -4,6 +4,9 @@ use bytes::Bytes;
 /// Most keys of pages and their variants are shorter.
 const IN_PLACE: usize = 94;
 
+/// What is allocated for a long one beside its bytes.
+const LONG_OVERHEAD: usize = 48;
+
 #[derive(Clone)]
 pub(super) enum KeyBytes {
     Short { len: u8, bytes: [u8; IN_PLACE] },
@@ -15,6 +18,14 @@ impl KeyBytes {
         match self {
             Self::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
             Self::Long(bytes) => bytes,
+        }
+    }
+
+    /// Bytes that do not lie in place.
+    pub(super) fn elsewhere(&self) -> usize {
+        match self {
+            Self::Short { .. } => 0,
+            Self::Long(bytes) => bytes.len().saturating_add(LONG_OVERHEAD),
         }
     }
 }

@@ -8,7 +8,7 @@ mod target;
 
 pub use policy::{Influential, KeyPolicy, Parameters};
 pub(crate) use survey::Survey;
-pub(crate) use target::{NoKey, canonical_host, named_keys};
+pub(crate) use target::{NoKey, canonical_host};
 
 use crate::semantics::selecting;
 use ::bytes::Bytes;
@@ -49,6 +49,11 @@ impl CacheKey {
     /// All of it: keys are equal if and only if these are.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.as_slice()
+    }
+
+    /// The memory it takes, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>().saturating_add(self.bytes.elsewhere())
     }
 
     /// A hash of the bytes that differs from process to process.

@@ -1,7 +1,7 @@
 //! From a request to its key: the target URI (RFC 9110 section 7.1), and what the policy adds.
 use super::{CacheKey, Influential, Key, KeyPolicy, Parameters, Survey, Tag, influential};
-use crate::semantics::{fields, invalidation};
-use http::{HeaderMap, HeaderValue, Uri, header, request::Parts, uri::Scheme};
+use crate::semantics::fields;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts, uri::Scheme};
 
 impl KeyPolicy {
     /// The key of a request, and what has to change in the request before it is forwarded.
@@ -142,17 +142,24 @@ impl KeyPolicy {
     }
 
     fn push_cookies(&self, parts: &mut Key, headers: &HeaderMap) {
-        if self.cookies.is_empty() {
-            return;
+        if !self.cookies.is_empty() {
+            self.cookies_of(headers).for_each(|pair| parts.push(Tag::Cookie, pair));
         }
-        for line in headers.get_all(header::COOKIE) {
-            for pair in line.as_bytes().split(|b| *b == b';').map(fields::trim) {
-                let name = fields::trim(pair.split(|b| *b == b'=').next().unwrap_or_default());
-                if self.cookies.iter().any(|cookie| cookie.as_bytes() == name) {
-                    parts.push(Tag::Cookie, pair);
-                }
-            }
-        }
+    }
+
+    /// The cookies of a request that are keyed, with their names.
+    pub(crate) fn cookies_of<'a>(&self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a [u8]> {
+        let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
+        let pairs = lines.flat_map(|line| line.split(|b| *b == b';').map(fields::trim));
+        pairs.filter(|pair| {
+            let name = fields::trim(pair.split(|b| *b == b'=').next().unwrap_or_default());
+            self.cookies.iter().any(|cookie| cookie.as_bytes() == name)
+        })
+    }
+
+    /// Is this field of requests keyed by name?
+    pub(crate) fn keys_header(&self, name: &HeaderName) -> bool {
+        self.headers.contains(name)
     }
 
     fn query_of<'a>(&self, query: Option<&'a str>) -> Query<'a> {
@@ -271,14 +278,6 @@ pub(crate) fn canonical_host(name: &str) -> Option<String> {
     let Authority { host, port, .. } = Authority::read(name.as_bytes())?;
     let is_host = port.is_empty() && !name.ends_with(':');
     str::from_utf8(host).ok().filter(|_| is_host).map(str::to_ascii_lowercase)
-}
-
-/// The same-origin URIs that an answer names, and its target, as keys.
-pub(crate) fn named_keys(policy: &KeyPolicy, target: &Uri, response: &HeaderMap) -> Vec<CacheKey> {
-    invalidation::named_uris(target, response)
-        .iter()
-        .filter_map(|uri| policy.key_of_uri(uri))
-        .collect()
 }
 
 #[cfg(test)]

@@ -68,6 +68,10 @@ pub enum Detail {
     Asked,
     /// `only-if-cached`, and nothing usable is stored.
     OnlyIfCached,
+    /// Nothing of its behaviour is cached.
+    Dynamic,
+    /// Its behaviour does not allow the method.
+    MethodNotAllowed,
     /// What was stored has been invalidated.
     Invalidated,
 }
@@ -89,6 +93,8 @@ impl Detail {
             Self::Loop => "loop",
             Self::Asked => "asked",
             Self::OnlyIfCached => "only-if-cached",
+            Self::Dynamic => "dynamic",
+            Self::MethodNotAllowed => "method-not-allowed",
             Self::Invalidated => "invalidated",
         }
     }

@@ -16,6 +16,30 @@ pub(crate) struct LifetimeRules {
     pub(crate) heuristic: Option<(f64, Duration)>,
     /// Up to which part a lifetime is cut, at random.
     pub(crate) jitter: f64,
+    /// Errors live at least this long.
+    pub(crate) errors: ErrorLifetimes,
+}
+
+/// What the operator decides about the lifetimes of errors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ErrorLifetimes {
+    /// Of 404, 410 and all that tells of a fault of the origin.
+    pub(crate) usual: Option<Duration>,
+    /// Of single statuses.
+    pub(crate) of: Vec<(StatusCode, Duration)>,
+}
+
+impl ErrorLifetimes {
+    /// Errors that one bad request may cause are the answers to that one.
+    fn least(&self, status: StatusCode) -> Option<Duration> {
+        if storing::blames_request(status) {
+            return None;
+        }
+        let own = self.of.iter().rev().find(|(of, _)| *of == status).map(|(_, ttl)| *ttl);
+        let is_usual =
+            matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) || status.is_server_error();
+        own.or_else(|| self.usual.filter(|_| is_usual))
+    }
 }
 
 /// Where a freshness lifetime comes from.
@@ -53,8 +77,13 @@ pub(crate) fn lifetime(
         .or(directives.max_age)
         .or_else(|| if targeted { None } else { expires(headers, response_time) });
     let clamp = |length: Duration| length.max(rules.min_ttl).min(rules.max_ttl);
+    let error = rules.errors.least(status).map(|least| least.min(rules.max_ttl));
     if let Some(length) = explicit {
-        return Lifetime { length: clamp(length), source: Source::Explicit };
+        let length = clamp(length).max(error.unwrap_or_default());
+        return Lifetime { length, source: Source::Explicit };
+    }
+    if let Some(length) = error {
+        return Lifetime { length, source: Source::Default };
     }
     if let Some(length) = heuristic(status, headers, directives, response_time, rules) {
         return Lifetime { length: clamp(length), source: Source::Heuristic };
@@ -171,6 +200,7 @@ mod tests {
             max_ttl: Duration::from_secs(fields::MAX_DELTA),
             heuristic: Some((0.1, Duration::from_secs(86_400))),
             jitter: 0.0,
+            errors: ErrorLifetimes::default(),
         }
     }
 
@@ -238,10 +268,37 @@ mod tests {
             max_ttl: Duration::from_secs(60),
             heuristic: None,
             jitter: 0.0,
+            errors: ErrorLifetimes::default(),
         };
         assert_eq!(of(&[short], &rules).0, 5);
         assert_eq!(of(&[long], &rules).0, 60);
         assert_eq!(of(&[], &rules), (7, Source::Default));
+    }
+
+    #[test]
+    fn errors_live_as_long_as_the_operator_says_at_least() {
+        let ten = Duration::from_secs(10);
+        let errors = ErrorLifetimes {
+            usual: Some(ten),
+            of: vec![(StatusCode::BAD_GATEWAY, ten * 2), (StatusCode::FORBIDDEN, ten)],
+        };
+        let rules = LifetimeRules { errors, heuristic: None, ..rules() };
+        let of = |status: u16, control: &str| {
+            let headers = headers(&[("cache-control", control.to_owned())]);
+            let directives = Directives::of_response(&headers);
+            let status = StatusCode::from_u16(status).unwrap();
+            let lifetime = lifetime(status, &headers, &directives, false, at(0), &rules);
+            (lifetime.length.as_secs(), lifetime.source)
+        };
+        for status in [404, 410, 500, 503] {
+            assert_eq!(of(status, ""), (10, Source::Default), "{status}");
+        }
+        assert_eq!(of(502, ""), (20, Source::Default));
+        assert_eq!(of(404, "max-age=1"), (10, Source::Explicit));
+        assert_eq!(of(404, "max-age=60"), (60, Source::Explicit));
+        for status in [200, 301, 403, 400, 501] {
+            assert_eq!(of(status, ""), (0, Source::Silent), "{status}");
+        }
     }
 
     #[test]

@@ -101,6 +101,7 @@ fn lifetime_rules(default: Option<u64>) -> LifetimeRules {
         max_ttl: Duration::from_secs(fields::MAX_DELTA),
         heuristic: Some((0.1, Duration::from_secs(86_400))),
         jitter: 0.1,
+        errors: ErrorLifetimes::default(),
     }
 }
 

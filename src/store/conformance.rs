@@ -14,11 +14,11 @@ use crate::{
     clock::Moment,
     semantics::directives::Directives,
     stored::{
-        FoundValid, Kind, Membership, Parts, ResponseHead, VariantIndex,
+        FoundValid, Kind, Membership, Parts, RareParts, ResponseHead, VariantIndex,
         rope::{self, Rope, Window, Writer},
     },
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::{join, poll_immediate};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
@@ -236,23 +236,26 @@ pub(super) fn head(name: &str, version: u8) -> StoredHead {
         key(name),
         ResponseHead {
             status: StatusCode::from_u16(299).unwrap_or_default(),
-            directives: Directives::of_response(&headers),
+            directives: Directives::of_response(&headers).into(),
             headers,
             lifetime: Duration::from_secs(60),
             corrected_initial_age: Duration::from_millis(1_500),
             response_time: Moment { wall: time, monotonic: None },
-            date: time,
-            variant: Some((u64::MAX, vec![header::ACCEPT, header::ACCEPT_LANGUAGE])),
-            by_language: None,
-            groups: Membership {
-                named: vec![key("g"), key("h")],
-                any: false,
-                uri: Some(Box::new(key("u"))),
-            },
+            date: time.into(),
             content: CONTENT,
-            part: Parts::new(3..9, 11),
             fetch: 1 << 50,
             found_valid: FoundValid::default(),
+            rare: RareParts {
+                variant: Some((u64::MAX, vec![header::ACCEPT, header::ACCEPT_LANGUAGE])),
+                by_language: None,
+                groups: Membership {
+                    named: vec![key("g"), key("h")],
+                    any: false,
+                    uri: Some(Box::new(key("u"))),
+                },
+                part: Parts::new(3..9, 11),
+            }
+            .into(),
         },
     )
 }
@@ -266,7 +269,10 @@ fn bytes(size: usize, version: u8) -> Bytes {
 
 fn arriving(rope: &rope::Rope, version: u8) -> StoredResponse {
     let first = rope.store_reader().expect("a new rope has all its bytes");
-    StoredResponse { head: head("a", version), content: Content::arriving(rope.clone(), first) }
+    StoredResponse {
+        head: head("a", version),
+        content: Content::arriving(rope.clone(), first, BytesMut::with_capacity(10)),
+    }
 }
 
 async fn put(store: &impl Store, name: &str, version: u8, content: Bytes) {

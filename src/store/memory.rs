@@ -3,8 +3,8 @@ use super::Store;
 use crate::{
     CacheKey, Content, StoreError, StoredHead, StoredResponse,
     error::{ContentError, Cut},
+    stored::Kind,
 };
-use bytes::Bytes;
 use http_body_util::BodyExt;
 use quick_cache::{
     Lifecycle, OptionsBuilder, Weighter,
@@ -42,7 +42,7 @@ pub struct MemoryStore {
     reading: Arc<AtomicU64>,
 }
 
-type Responses = Cache<CacheKey, Weighed, Weights, Hashed, Evictions>;
+type Responses = Cache<CacheKey, Held, Weights, Hashed, Evictions>;
 
 impl MemoryStore {
     /// A store of `capacity` bytes.
@@ -95,30 +95,62 @@ const HOT: f64 = 15.0 / 16.0;
 /// `benches/README.md` tells what other numbers do.
 const GHOST: u64 = 128 * 1024;
 
-/// A response, weighed once: the store asks for the weight whenever it makes room.
+/// What lies under a key. Weighed once: the map asks for the weight whenever it makes room.
 #[derive(Clone)]
-struct Weighed {
-    response: StoredResponse,
+struct Held {
+    head: HeldHead,
+    content: Content,
     weight: u64,
 }
 
-impl Weighed {
-    /// The key lies in the map and in the head; the rest of the entry is part of the head's overhead.
+#[derive(Clone)]
+enum HeldHead {
+    /// The rest of it: its key is the one in the map.
+    Keyed(Kind),
+    Other(Box<StoredHead>),
+}
+
+impl Held {
     fn new(key: &CacheKey, response: StoredResponse) -> Self {
-        let content = response.content.len().unwrap_or(u64::MAX);
+        let StoredResponse { head, content } = response;
         let weight = content
-            .saturating_add(response.head.weight() as u64)
-            .saturating_add(key.as_bytes().len() as u64);
-        Self { response, weight }
+            .len()
+            .unwrap_or(u64::MAX)
+            .saturating_add(head.weight() as u64)
+            .saturating_add(ENTRY_OVERHEAD);
+        let head = if head.key == *key {
+            HeldHead::Keyed(head.kind)
+        } else {
+            HeldHead::Other(Box::new(head))
+        };
+        Self { head, content, weight }
+    }
+
+    fn kind(&self) -> &Kind {
+        match &self.head {
+            HeldHead::Keyed(kind) => kind,
+            HeldHead::Other(head) => &head.kind,
+        }
+    }
+
+    fn response(self, key: &CacheKey) -> StoredResponse {
+        let head = match self.head {
+            HeldHead::Keyed(kind) => StoredHead { key: key.clone(), kind },
+            HeldHead::Other(head) => *head,
+        };
+        StoredResponse { head, content: self.content }
     }
 }
+
+/// An entry of the map beside its key, its share of the index, and the allocation of the content.
+const ENTRY_OVERHEAD: u64 = 128;
 
 #[derive(Clone, Copy)]
 struct Weights;
 
-impl Weighter<CacheKey, Weighed> for Weights {
-    fn weight(&self, _: &CacheKey, weighed: &Weighed) -> u64 {
-        weighed.weight
+impl Weighter<CacheKey, Held> for Weights {
+    fn weight(&self, _: &CacheKey, held: &Held) -> u64 {
+        held.weight
     }
 }
 
@@ -126,11 +158,11 @@ impl Weighter<CacheKey, Weighed> for Weights {
 #[derive(Clone, Copy)]
 struct Evictions;
 
-impl Lifecycle<CacheKey, Weighed> for Evictions {
-    type RequestState = Vec<Weighed>;
+impl Lifecycle<CacheKey, Held> for Evictions {
+    type RequestState = Vec<Held>;
 
-    fn on_evict(&self, gone: &mut Vec<Weighed>, _: CacheKey, weighed: Weighed) {
-        gone.push(weighed);
+    fn on_evict(&self, gone: &mut Vec<Held>, _: CacheKey, held: Held) {
+        gone.push(held);
     }
 }
 
@@ -146,13 +178,9 @@ impl MemoryStore {
             return Ok(content.clone());
         }
         let mut reading = Reading { store: self, bytes: 0 };
-        let mut bytes = Vec::new();
-        if let Some(length) = content.len() {
-            reading.reserve(length)?;
-            bytes.reserve(usize::try_from(length).unwrap_or(usize::MAX).min(RESERVED_AT_ONCE));
-        }
+        reading.reserve(content.len().unwrap_or(0))?;
         let mut body = content.read();
-        let mut trailers = None;
+        let (mut bytes, mut trailers) = (content.buffer(), None);
         while let Some(frame) = body.frame().await {
             match frame?.into_data() {
                 Ok(data) => {
@@ -162,13 +190,9 @@ impl MemoryStore {
                 Err(frame) => trailers = frame.into_trailers().ok(),
             }
         }
-        bytes.shrink_to_fit();
-        Ok(Content::from(Bytes::from(bytes)).with_trailers(trailers))
+        Ok(Content::from_buffer(bytes).with_trailers(trailers))
     }
 }
-
-/// A length that was only declared reserves no more than this.
-const RESERVED_AT_ONCE: usize = 1024 * 1024;
 
 /// Bytes that are being read in, all together never more than the capacity.
 struct Reading<'a> {
@@ -205,7 +229,7 @@ impl Store for MemoryStore {
     }
 
     fn peek(&self, key: &CacheKey) -> Option<StoredResponse> {
-        self.cache.get(key).map(|weighed| weighed.response)
+        self.cache.get(key).map(|held| held.response(key))
     }
 
     fn peek_tells_all(&self) -> bool {
@@ -214,12 +238,12 @@ impl Store for MemoryStore {
 
     async fn put(&self, key: &CacheKey, response: StoredResponse) -> Result<(), StoreError> {
         let content = self.read(&response.content).await?;
-        let weighed = Weighed::new(key, response.with_content(content));
+        let held = Held::new(key, response.with_content(content));
         // It would take away what is there under the key.
-        if weighed.weight > self.largest() {
+        if held.weight > self.largest() {
             return Err(not_stored());
         }
-        self.cache.insert(key.clone(), weighed);
+        self.cache.insert(key.clone(), held);
         Ok(())
     }
 
@@ -230,11 +254,10 @@ impl Store for MemoryStore {
         }
         let mut heavier = None;
         let result = self.cache.entry(key, None, |key, there| {
-            if !head.is_update_of(&there.response.head) {
+            if !head.kind.is_update_of(there.kind()) {
                 return EntryAction::Retain(false);
             }
-            let content = there.response.content.clone();
-            let fresh = Weighed::new(key, StoredResponse { head, content });
+            let fresh = Held::new(key, StoredResponse { head, content: there.content.clone() });
             if fresh.weight > there.weight {
                 heavier = Some(fresh);
                 return EntryAction::ReplaceWithGuard;
@@ -302,8 +325,13 @@ mod tests {
         super::conformance::{head, key},
         *,
     };
-    use crate::stored::Kind;
+    use crate::stored::{
+        compact,
+        rope::{self, Window},
+    };
+    use bytes::Bytes;
     use futures_util::FutureExt;
+    use http::{HeaderValue, header};
     use std::thread;
 
     const MIB: u64 = 1024 * 1024;
@@ -325,7 +353,7 @@ mod tests {
     }
 
     fn sum(store: &MemoryStore) -> u64 {
-        store.cache.iter().map(|(key, it)| Weighed::new(&key, it.response).weight).sum()
+        store.cache.iter().map(|(key, held)| Held::new(&key, held.response(&key)).weight).sum()
     }
 
     #[test]
@@ -340,6 +368,36 @@ mod tests {
         assert_eq!(store.len(), 2);
         assert!(put(&store, "a", 2, MIB as usize / 16 * 15 - 10_000), "all but the overhead");
         assert_eq!(store.peek(&key("a")).unwrap().head, head("a", 2));
+    }
+
+    #[test]
+    fn a_head_with_another_key_comes_back_as_it_was() {
+        let store = MemoryStore::new(MIB);
+        let put = store.put(&key("prefix/a"), response("a", 1, 1)).now_or_never();
+        put.unwrap().unwrap();
+        assert_eq!(store.peek(&key("prefix/a")).unwrap().head, head("a", 1));
+        let freshened = store.freshen(&key("prefix/a"), head("a", 2)).now_or_never();
+        assert!(freshened.unwrap().unwrap());
+        assert_eq!(store.peek(&key("prefix/a")).unwrap().head, head("a", 2));
+    }
+
+    #[test]
+    fn small_content_is_kept_behind_the_values_of_its_head() {
+        let store = MemoryStore::new(MIB);
+        let value = HeaderValue::from_static("\"a\"");
+        let (headers, room) = compact([(&header::ETAG, &value)].into_iter(), 5);
+        let end = headers[header::ETAG].as_bytes().as_ptr_range().end;
+        let window = Window { each: 1 << 20, all: usize::MAX, kept: Arc::default() };
+        let (writer, rope) = rope::channel(window, Some(5));
+        let content = Content::arriving(rope.clone(), rope.store_reader().unwrap(), room);
+        writer.push(Bytes::from_static(b"hello"));
+        writer.finish(None);
+        let response = StoredResponse::new(head("a", 1), content);
+        store.put(&key("a"), response).now_or_never().unwrap().unwrap();
+        let stored = store.peek(&key("a")).unwrap().content;
+        let stored = stored.as_bytes().unwrap();
+        assert_eq!(stored, "hello");
+        assert_eq!(stored.as_ptr(), end, "one allocation for both");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{
     BoxError, StoreError,
     error::{ContentError, Cut},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
@@ -42,10 +42,16 @@ type Open = dyn Fn(Range<u64>) -> UnsyncBoxBody<Bytes, BoxError> + Send + Sync;
 #[derive(Clone)]
 enum Source {
     Bytes(Bytes),
+    Other(Other),
+}
+
+/// Apart from the bytes, which are kept in large numbers: the whole takes no more room than they then.
+#[derive(Clone)]
+enum Other {
     /// Read by a store: the first reader was made before anything arrived.
     Arriving {
         rope: Rope,
-        first: Arc<Mutex<Option<Reader>>>,
+        first: Arc<Mutex<First>>,
     },
     Elsewhere {
         len: u64,
@@ -59,6 +65,13 @@ enum Source {
     },
 }
 
+/// For the first who reads content that arrives.
+struct First {
+    reader: Option<Reader>,
+    /// Where its bytes may be put, if they are few.
+    room: BytesMut,
+}
+
 impl Content {
     /// Content that lives elsewhere. `open` is called for each reading with the range of bytes wanted, never beyond `len`, and gives
     /// just these, or an error.
@@ -68,7 +81,7 @@ impl Content {
         B::Error: Into<BoxError>,
     {
         let open = Arc::new(move |range| open(range).map_err(Into::into).boxed_unsync());
-        Self { source: Source::Elsewhere { len, open }, trailers: None }
+        Self { source: Source::Other(Other::Elsewhere { len, open }), trailers: None }
     }
 
     /// The same content with trailer fields behind it (RFC 9110 section 6.5).
@@ -82,10 +95,10 @@ impl Content {
     pub fn len(&self) -> Option<u64> {
         match &self.source {
             Source::Bytes(bytes) => Some(bytes.len() as u64),
-            Source::Arriving { rope, .. } => rope.declared(),
-            Source::Elsewhere { len, .. } => Some(*len),
+            Source::Other(Other::Arriving { rope, .. }) => rope.declared(),
+            Source::Other(Other::Elsewhere { len, .. }) => Some(*len),
             #[cfg(feature = "tiered")]
-            Source::Once { len, .. } => *len,
+            Source::Other(Other::Once { len, .. }) => *len,
         }
     }
 
@@ -100,7 +113,7 @@ impl Content {
             Source::Bytes(bytes) => {
                 ContentBody { reading: Reading::Bytes(bytes), trailers: self.trailers }
             }
-            _ => self.read(),
+            Source::Other(_) => self.read(),
         }
     }
 
@@ -108,15 +121,15 @@ impl Content {
     pub fn read(&self) -> ContentBody {
         let reading = match &self.source {
             Source::Bytes(bytes) => Reading::Bytes(bytes.clone()),
-            Source::Arriving { rope, first } => {
-                let made = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Source::Other(Other::Arriving { rope, first }) => {
+                let made = first.lock().unwrap_or_else(PoisonError::into_inner).reader.take();
                 made.or_else(|| rope.store_reader()).map_or(Reading::Failed, Reading::Arriving)
             }
-            Source::Elsewhere { len, open } => {
+            Source::Other(Other::Elsewhere { len, open }) => {
                 Reading::Elsewhere { body: open(0..*len), left: *len }
             }
             #[cfg(feature = "tiered")]
-            Source::Once { body, .. } => {
+            Source::Other(Other::Once { body, .. }) => {
                 let body = body.lock().unwrap_or_else(PoisonError::into_inner).take();
                 body.map_or(Reading::Failed, |body| Reading::Chain(VecDeque::from([body])))
             }
@@ -129,15 +142,15 @@ impl Content {
         let range = range.start..range.end.min(self.len().unwrap_or(range.end));
         let reading = match &self.source {
             Source::Bytes(bytes) => Reading::Bytes(slice(bytes, &range)),
-            Source::Arriving { rope, .. } => {
+            Source::Other(Other::Arriving { rope, .. }) => {
                 rope.reader(range).map_or(Reading::Failed, Reading::Arriving)
             }
-            Source::Elsewhere { open, .. } => Reading::Elsewhere {
+            Source::Other(Other::Elsewhere { open, .. }) => Reading::Elsewhere {
                 left: range.end.saturating_sub(range.start),
                 body: open(range),
             },
             #[cfg(feature = "tiered")]
-            Source::Once { .. } => Reading::Failed,
+            Source::Other(Other::Once { .. }) => Reading::Failed,
         };
         ContentBody { reading, trailers: None }
     }
@@ -154,24 +167,34 @@ impl Content {
             return Ok(self.clone());
         }
         let mut body = self.read();
-        let expected = usize::try_from(self.len().unwrap_or(0)).unwrap_or(usize::MAX);
-        let mut bytes = Vec::with_capacity(expected.min(RESERVED_AT_ONCE));
-        let mut trailers = None;
+        let (mut bytes, mut trailers) = (self.buffer(), None);
         while let Some(frame) = body.frame().await {
             match frame?.into_data() {
                 Ok(data) => bytes.extend_from_slice(&data),
                 Err(frame) => trailers = frame.into_trailers().ok(),
             }
         }
-        bytes.shrink_to_fit();
-        Ok(Self::from(Bytes::from(bytes)).with_trailers(trailers))
+        Ok(Self::from_buffer(bytes).with_trailers(trailers))
+    }
+
+    /// An empty buffer to read it into: the room behind the values of its head, if there is any, which only the first one gets.
+    pub(crate) fn buffer(&self) -> BytesMut {
+        let mut buffer = match &self.source {
+            Source::Other(Other::Arriving { first, .. }) => {
+                std::mem::take(&mut first.lock().unwrap_or_else(PoisonError::into_inner).room)
+            }
+            Source::Bytes(_) | Source::Other(_) => BytesMut::new(),
+        };
+        let expected = usize::try_from(self.len().unwrap_or(0)).unwrap_or(usize::MAX);
+        buffer.reserve(expected.min(RESERVED_AT_ONCE));
+        buffer
     }
 
     /// The bytes, if they are in memory.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.source {
             Source::Bytes(bytes) => Some(bytes),
-            _ => None,
+            Source::Other(_) => None,
         }
     }
 
@@ -180,17 +203,27 @@ impl Content {
         self.trailers.as_deref()
     }
 
-    /// What a store reads: a rope, and a reader that was there before the first chunk.
-    pub(crate) fn arriving(rope: Rope, first: Reader) -> Self {
-        let first = Arc::new(Mutex::new(Some(first)));
-        Self { source: Source::Arriving { rope, first }, trailers: None }
+    /// What was read, in a buffer of its size.
+    pub(crate) fn from_buffer(buffer: BytesMut) -> Self {
+        if buffer.len() == buffer.capacity() {
+            return buffer.freeze().into();
+        }
+        let mut bytes = Vec::from(buffer);
+        bytes.shrink_to_fit();
+        Bytes::from(bytes).into()
+    }
+
+    /// What a store reads: a rope, a reader that was there before the first chunk, and room for it if it is small.
+    pub(crate) fn arriving(rope: Rope, first: Reader, room: BytesMut) -> Self {
+        let first = Arc::new(Mutex::new(First { reader: Some(first), room }));
+        Self { source: Source::Other(Other::Arriving { rope, first }), trailers: None }
     }
 
     /// What can be read once more: `body` has all of it, in part perhaps from memory.
     #[cfg(feature = "tiered")]
     pub(crate) fn once(len: Option<u64>, body: ContentBody) -> Self {
         Self {
-            source: Source::Once { len, body: Arc::new(Mutex::new(Some(body))) },
+            source: Source::Other(Other::Once { len, body: Arc::new(Mutex::new(Some(body))) }),
             trailers: None,
         }
     }

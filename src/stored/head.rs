@@ -1,23 +1,22 @@
 //! The head of a stored response: parsed once, shared by all who use it.
-use super::{Parts, RecordError, Shape, VariantIndex, record};
+use super::{KeptDate, KeptDirectives, Rare, RecordError, VariantIndex, record};
 use crate::{
     CacheKey,
     clock::Moment,
     semantics::{
         conditional,
-        directives::Directives,
         freshness::Freshness,
         range::{self, Wanted},
     },
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request};
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 /// Everything that is stored about a response but its content. Cheap to clone.
@@ -36,32 +35,35 @@ pub(crate) enum Kind {
     Variants(Arc<VariantIndex>),
 }
 
+impl Kind {
+    /// See [`StoredHead::is_update_of`].
+    pub(crate) fn is_update_of(&self, stored: &Self) -> bool {
+        match (self, stored) {
+            (Self::Response(new), Self::Response(old)) => new.content == old.content,
+            _ => false,
+        }
+    }
+}
+
 /// The head of a response, and what was derived from it when it was received.
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) directives: Directives,
+    pub(crate) directives: KeptDirectives,
     /// RFC 9111 section 4.2.1, clamped by the policy.
     pub(crate) lifetime: Duration,
     /// RFC 9111 section 4.2.3.
     pub(crate) corrected_initial_age: Duration,
     pub(crate) response_time: Moment,
     /// The `Date` field, or when the response was received.
-    pub(crate) date: SystemTime,
-    /// The nominated fields and the generation of the variants it belongs to; `None` without `Vary`.
-    pub(crate) variant: Option<(u64, Shape)>,
-    /// The variant's key for requests that like its language best; needed until it is in the index.
-    pub(crate) by_language: Option<Box<CacheKey>>,
-    /// The groups that it belongs to (RFC 9875 section 2.1).
-    pub(crate) groups: Membership,
+    pub(crate) date: KeptDate,
     /// Drawn at random for each content that is stored: a head goes only with its own content.
     pub(crate) content: u64,
-    /// What the content has of the representation; `None` if it is all of it (RFC 9111 section 3.3).
-    pub(crate) part: Option<Parts>,
     /// The fetch that brought it, for the order of fetches and invalidations.
     pub(crate) fetch: u64,
     pub(crate) found_valid: FoundValid,
+    pub(crate) rare: Rare,
 }
 
 /// Under which stamp of the rules it was found valid the last time.
@@ -102,10 +104,9 @@ impl ResponseHead {
             .map_or(Duration::ZERO, |resident_time| {
                 self.corrected_initial_age.saturating_add(resident_time)
             });
-        let mut stale = self.clone();
-        stale.lifetime = self.lifetime.min(age);
-        stale.directives.stale_while_revalidate = Some(Duration::ZERO);
-        stale
+        let mut directives = self.directives.get().into_owned();
+        directives.stale_while_revalidate = Some(Duration::ZERO);
+        Self { lifetime: self.lifetime.min(age), directives: directives.into(), ..self.clone() }
     }
 }
 
@@ -122,7 +123,7 @@ pub(crate) struct Membership {
 impl ResponseHead {
     /// RFC 9111 section 3.3: what is not complete answers only a GET for a range that it contains.
     pub(crate) fn suffices(&self, request: &request::Parts) -> bool {
-        let Some(parts) = &self.part else { return true };
+        let Some(parts) = &self.rare.part else { return true };
         request.method == Method::GET
             && conditional::if_range(&request.headers, &self.headers)
             && match range::wanted(&request.headers, parts.complete) {
@@ -137,15 +138,15 @@ impl PartialEq for ResponseHead {
     fn eq(&self, other: &Self) -> bool {
         self.status == other.status
             && self.headers.iter().eq(other.headers.iter())
-            && self.directives == other.directives
+            && self.directives.get() == other.directives.get()
             && self.lifetime == other.lifetime
             && self.corrected_initial_age == other.corrected_initial_age
             && self.response_time.wall == other.response_time.wall
             && self.date == other.date
-            && self.variant == other.variant
-            && self.groups == other.groups
+            && self.rare.variant == other.rare.variant
+            && self.rare.groups == other.rare.groups
             && self.content == other.content
-            && self.part == other.part
+            && self.rare.part == other.rare.part
             && self.fetch == other.fetch
     }
 }
@@ -167,10 +168,7 @@ impl StoredHead {
     /// Does this head, made by a validation, belong to the content that lies under this stored one? Only then may it take its place; see
     /// [`Store::freshen`](crate::Store::freshen).
     pub fn is_update_of(&self, stored: &Self) -> bool {
-        match (&self.kind, &stored.kind) {
-            (Kind::Response(new), Kind::Response(old)) => new.content == old.content,
-            _ => false,
-        }
+        self.kind.is_update_of(&stored.kind)
     }
 
     pub(crate) fn has_content(&self, content: u64) -> bool {
@@ -180,27 +178,10 @@ impl StoredHead {
     /// The memory it takes, in bytes, near enough to bound a store by.
     pub fn weight(&self) -> usize {
         let rest = match &self.kind {
-            Kind::Response(head) => {
-                // Fields lie in one buffer; the map has room for more of them, an index and the names that are not standard.
-                let bytes: usize = head
-                    .headers
-                    .iter()
-                    .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
-                    .sum();
-                let groups: usize = head
-                    .groups
-                    .named
-                    .iter()
-                    .chain(head.groups.uri.as_deref())
-                    .map(|g| g.as_bytes().len().saturating_add(64))
-                    .sum();
-                bytes
-                    .saturating_add(head.headers.capacity().saturating_mul(FIELD_OVERHEAD))
-                    .saturating_add(groups)
-            }
+            Kind::Response(head) => head.weight(),
             Kind::Variants(index) => index.weight(),
         };
-        HEAD_OVERHEAD.saturating_add(self.key.as_bytes().len()).saturating_add(rest)
+        self.key.weight().saturating_add(rest)
     }
 
     /// A record of it, for stores that keep bytes. The format has a version; a record of another version is refused.
@@ -217,24 +198,45 @@ impl StoredHead {
     }
 }
 
-/// Measured by `benches/memory.rs`: what is resident for each stored response beside its bytes and its map. That is the shared head, the entry of the store
-/// that holds it, and a good part of it what the allocator of the machine leaves unused between things that live long and things that do not.
-const HEAD_OVERHEAD: usize = 2256;
-/// A bucket of the map, with its share of the index.
-const FIELD_OVERHEAD: usize = 104;
+impl ResponseHead {
+    fn weight(&self) -> usize {
+        let names: usize = self.headers.keys().map(|name| name.as_str().len()).sum();
+        let values: usize = self.headers.values().map(HeaderValue::len).sum();
+        let repeated = self.headers.len().saturating_sub(self.headers.keys_len());
+        let fields = self
+            .headers
+            .keys_len()
+            .saturating_mul(FIELD)
+            .saturating_add(repeated.saturating_mul(REPEATED_FIELD))
+            .saturating_add(self.headers.capacity().saturating_mul(INDEX));
+        [HEAD, names, values, fields, self.rare.weight()].into_iter().fold(0, usize::saturating_add)
+    }
+}
+
+/// The head and its allocations beside the bytes that they are for: the map's entries and index, the values, and what counts who shares them.
+const HEAD: usize = size_of::<ResponseHead>() + 128;
+/// An entry of the map.
+const FIELD: usize = 104;
+/// One more value of a field.
+const REPEATED_FIELD: usize = 72;
+/// The share of a field in the index.
+const INDEX: usize = 6;
 
 /// The same fields with all values in one buffer: what was received keeps larger buffers alive. Fields that a response gets on its way out have a place
 /// already, in front and mostly with an empty value, so that a copy of the map need not grow.
+///
+/// Behind the values is room for so much content: what is small is kept in one allocation with its head.
 pub(crate) fn compact<'a>(
     fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
-) -> HeaderMap {
+    room: usize,
+) -> (HeaderMap, BytesMut) {
     let mut listed = Vec::with_capacity(USUAL_FIELDS);
     listed.extend(fields);
     let fields = listed;
-    let total = fields.iter().map(|(_, value)| value.len()).sum();
-    let mut buffer = Vec::with_capacity(total);
-    fields.iter().for_each(|(_, value)| buffer.extend_from_slice(value.as_bytes()));
-    let mut buffer = Bytes::from(buffer);
+    let total: usize = fields.iter().map(|(_, value)| value.len()).sum();
+    let mut room = BytesMut::with_capacity(total.saturating_add(room));
+    fields.iter().for_each(|(_, value)| room.extend_from_slice(value.as_bytes()));
+    let mut buffer = room.split().freeze();
     let mut compacted = HeaderMap::with_capacity(fields.len().saturating_add(PLACES.len()));
     for name in &PLACES {
         compacted.insert(name, HeaderValue::from_static(""));
@@ -251,8 +253,13 @@ pub(crate) fn compact<'a>(
             Some(_) | None => drop(compacted.append(name, copy)),
         }
     }
-    compacted
+    // Maps grow by doubling; a copy has room for just what is there.
+    let is_roomy = compacted.capacity() > compacted.keys_len().saturating_add(SPARE_FIELDS);
+    (if is_roomy { compacted.clone() } else { compacted }, room)
 }
+
+/// Room for more fields than this is given back.
+const SPARE_FIELDS: usize = 2;
 
 /// More than most responses have.
 const USUAL_FIELDS: usize = 32;
@@ -290,14 +297,15 @@ mod tests {
             ("cache-status", "two"),
             ("age", "6"),
         ]);
-        let mut compacted = compact(received.iter());
+        let (mut compacted, room) = compact(received.iter(), 7);
+        assert_eq!((room.len(), room.capacity()), (0, 7));
         assert_eq!(place(&mut compacted, &header::AGE).unwrap(), "5", "one is enough");
         assert_eq!(place(&mut compacted, &PLACES[1]).unwrap(), "one");
         for name in ["etag", "x-a", "cache-status"] {
             assert!(compacted.get_all(name).iter().eq(received.get_all(name)), "{name}");
         }
-        assert_eq!(compact(compacted.iter()), compacted);
-        let mut none = compact(HeaderMap::new().iter());
+        assert_eq!(compact(compacted.iter(), 0).0, compacted);
+        let (mut none, _) = compact(HeaderMap::new().iter(), 0);
         for name in &PLACES {
             assert_eq!(place(&mut none, name).unwrap(), "");
         }

@@ -1,6 +1,7 @@
 //! What a store keeps: a head, and content that can be read many times.
 mod content;
 mod head;
+mod kept;
 mod parts;
 mod record;
 pub(crate) mod rope;
@@ -9,6 +10,7 @@ mod variants;
 pub use content::{Content, ContentBody};
 pub use head::StoredHead;
 pub(crate) use head::{FoundValid, Kind, Membership, ResponseHead, compact, place};
+pub(crate) use kept::{KeptDate, KeptDirectives, Rare, RareParts};
 pub(crate) use parts::{Parts, Piece, Whose};
 pub use record::RecordError;
 pub(crate) use variants::{Shape, VariantIndex};

@@ -1,5 +1,7 @@
 //! The record format of stored heads: a version byte, then parts with their lengths. Whatever is wrong with a record is an error.
-use super::{FoundValid, Kind, Membership, Parts, ResponseHead, Shape, StoredHead, VariantIndex};
+use super::{
+    FoundValid, Kind, Membership, Parts, RareParts, ResponseHead, Shape, StoredHead, VariantIndex,
+};
 use crate::{
     CacheKey,
     clock::Moment,
@@ -76,12 +78,12 @@ fn put_response(out: &mut Vec<u8>, head: &ResponseHead) {
         put_bytes(out, name.as_str().as_bytes());
         put_bytes(out, value.as_bytes());
     }
-    put_directives(out, &head.directives);
+    put_directives(out, &head.directives.get());
     put_duration(out, head.lifetime);
     put_duration(out, head.corrected_initial_age);
     put_time(out, head.response_time.wall);
-    put_time(out, head.date);
-    match &head.variant {
+    put_duration(out, head.date.get());
+    match &head.rare.variant {
         None => out.put_u8(0),
         Some((generation, shape)) => {
             out.put_u8(1);
@@ -89,16 +91,16 @@ fn put_response(out: &mut Vec<u8>, head: &ResponseHead) {
             put_names(out, shape);
         }
     }
-    put_count(out, head.groups.named.len());
-    for group in &head.groups.named {
+    put_count(out, head.rare.groups.named.len());
+    for group in &head.rare.groups.named {
         put_bytes(out, group.as_bytes());
     }
-    out.put_u8(u8::from(head.groups.any));
+    out.put_u8(u8::from(head.rare.groups.any));
     // No key is empty.
-    put_bytes(out, head.groups.uri.as_deref().map_or(&[], CacheKey::as_bytes));
+    put_bytes(out, head.rare.groups.uri.as_deref().map_or(&[], CacheKey::as_bytes));
     out.put_u64(head.fetch);
     out.put_u64(head.content);
-    match &head.part {
+    match &head.rare.part {
         None => out.put_u8(0),
         Some(parts) => {
             out.put_u8(1);
@@ -123,39 +125,44 @@ fn get_response(input: &mut Bytes) -> Result<ResponseHead, RecordError> {
     for (name, value) in fields {
         headers.try_append(name, value).map_err(|_| DAMAGED)?;
     }
+    let directives = get_directives(input)?.into();
+    let (lifetime, corrected_initial_age) = (get_duration(input)?, get_duration(input)?);
+    let response_time = Moment { wall: get_time(input)?, monotonic: None };
+    let date = get_time(input)?.into();
+    let variant = match get_u8(input)? {
+        0 => None,
+        1 => Some((get_u64(input)?, get_names(input)?)),
+        _ => return Err(DAMAGED),
+    };
+    let groups = Membership {
+        named: get_list(input, |input| get_bytes(input).map(CacheKey::from_bytes))?,
+        any: match get_u8(input)? {
+            0 => false,
+            1 => true,
+            _ => return Err(DAMAGED),
+        },
+        uri: Some(get_bytes(input)?)
+            .filter(|key| !key.is_empty())
+            .map(|key| Box::new(CacheKey::from_bytes(key))),
+    };
+    let (fetch, content) = (get_u64(input)?, get_u64(input)?);
+    let part = match get_u8(input)? {
+        0 => None,
+        1 => Some(get_parts(input)?),
+        _ => return Err(DAMAGED),
+    };
     Ok(ResponseHead {
         status,
         headers,
-        directives: get_directives(input)?,
-        lifetime: get_duration(input)?,
-        corrected_initial_age: get_duration(input)?,
-        response_time: Moment { wall: get_time(input)?, monotonic: None },
-        date: get_time(input)?,
-        variant: match get_u8(input)? {
-            0 => None,
-            1 => Some((get_u64(input)?, get_names(input)?)),
-            _ => return Err(DAMAGED),
-        },
-        by_language: None,
-        groups: Membership {
-            named: get_list(input, |input| get_bytes(input).map(CacheKey::from_bytes))?,
-            any: match get_u8(input)? {
-                0 => false,
-                1 => true,
-                _ => return Err(DAMAGED),
-            },
-            uri: Some(get_bytes(input)?)
-                .filter(|key| !key.is_empty())
-                .map(|key| Box::new(CacheKey::from_bytes(key))),
-        },
-        fetch: get_u64(input)?,
-        content: get_u64(input)?,
-        part: match get_u8(input)? {
-            0 => None,
-            1 => Some(get_parts(input)?),
-            _ => return Err(DAMAGED),
-        },
+        directives,
+        lifetime,
+        corrected_initial_age,
+        response_time,
+        date,
+        content,
+        fetch,
         found_valid: FoundValid::default(),
+        rare: RareParts { variant, by_language: None, groups, part }.into(),
     })
 }
 
@@ -318,22 +325,25 @@ mod tests {
             StoredHead::response(CacheKey::from_bytes(key), ResponseHead {
                 status: StatusCode::from_u16(status).unwrap(),
                 headers,
-                directives: Directives::of_response(&cc),
+                directives: Directives::of_response(&cc).into(),
                 lifetime: Duration::from_secs(lifetime.into()),
                 corrected_initial_age: Duration::from_millis(age.into()),
                 response_time: Moment { wall: at(time), monotonic: None },
-                date: at(time / 2),
-                variant,
-                by_language: None,
-                groups: Membership {
-                    named: vec![CacheKey::from_bytes(vec![7; usize::from(status % 3)])],
-                    any: status % 5 == 0,
-                    uri: (status % 2 == 0).then(|| Box::new(CacheKey::from_bytes(vec![8]))),
-                },
+                date: at(time / 2).into(),
                 content: u64::from(age) << 7,
-                part: Parts::new(0..u64::from(age), u64::from(lifetime)),
                 fetch: u64::from(time) << 20,
                 found_valid: FoundValid::default(),
+                rare: RareParts {
+                    variant,
+                    by_language: None,
+                    groups: Membership {
+                        named: vec![CacheKey::from_bytes(vec![7; usize::from(status % 3)])],
+                        any: status % 5 == 0,
+                        uri: (status % 2 == 0).then(|| Box::new(CacheKey::from_bytes(vec![8]))),
+                    },
+                    part: Parts::new(0..u64::from(age), u64::from(lifetime)),
+                }
+                .into(),
             })
         }
     }

@@ -117,9 +117,13 @@ impl VariantIndex {
 
     /// Bytes in memory, roughly.
     pub(crate) fn weight(&self) -> usize {
-        let shapes: usize = self.shapes.iter().map(|shape| shape.len().saturating_mul(32)).sum();
-        let keys: usize = self.keys().map(|key| key.as_bytes().len().saturating_add(64)).sum();
-        shapes.saturating_add(keys)
+        let shapes =
+            self.shapes.iter().map(|shape| shape.len().saturating_mul(32).saturating_add(32));
+        let keys = self.all_keys().map(|(key, by_language)| {
+            let by_language = by_language.map_or(size_of::<CacheKey>(), CacheKey::weight);
+            key.weight().saturating_add(by_language)
+        });
+        shapes.chain(keys).fold(size_of::<Self>(), usize::saturating_add)
     }
 }
 

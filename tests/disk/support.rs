@@ -12,7 +12,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_cdn::{
@@ -34,7 +34,7 @@ impl Heads {
     pub(crate) async fn make(count: usize) -> Vec<Self> {
         let store = Capture { inner: MemoryStore::new(1 << 20), seen: Arc::default() };
         let seconds = Arc::new(AtomicU64::new(0));
-        let (now, passed) = (SystemTime::now(), Arc::clone(&seconds));
+        let (now, passed) = (Clock::system().now(), Arc::clone(&seconds));
         let clock =
             Clock::from_fn(move || now + Duration::from_secs(passed.load(Ordering::SeqCst)));
         let layer = CdnCacheLayer::builder(store.clone()).clock(clock).build();

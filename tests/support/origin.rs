@@ -1,7 +1,9 @@
 //! An origin that says what its script says.
 use super::{Feed, OriginBody, body::Piece};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
+};
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
@@ -34,6 +36,7 @@ pub(crate) struct Seen {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
+    pub(crate) extensions: Extensions,
 }
 
 impl Seen {
@@ -268,7 +271,12 @@ impl<Q: Send + 'static> Service<Request<Q>> for Origin {
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let (head, _) = request.into_parts();
-        let answer = self.take(Seen { method: head.method, uri: head.uri, headers: head.headers });
+        let answer = self.take(Seen {
+            method: head.method,
+            uri: head.uri,
+            headers: head.headers,
+            extensions: head.extensions,
+        });
         let under_way = UnderWay::new(&self.under_way);
         Box::pin(async move {
             let _under_way = under_way;

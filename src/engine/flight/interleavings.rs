@@ -5,7 +5,7 @@ use crate::{
     CacheKey,
     clock::Moment,
     semantics::directives::Directives,
-    stored::{Content, Membership, ResponseHead},
+    stored::{Content, FoundValid, Rare, ResponseHead},
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -44,17 +44,15 @@ fn landed(number: u64) -> Landed {
     let head = ResponseHead {
         status: StatusCode::OK,
         headers: HeaderMap::new(),
-        directives: Directives::default(),
+        directives: Directives::default().into(),
         lifetime: Duration::from_secs(60),
         corrected_initial_age: Duration::ZERO,
         response_time: Moment { wall: SystemTime::UNIX_EPOCH, monotonic: None },
-        date: SystemTime::UNIX_EPOCH,
-        variant: None,
-        by_language: None,
-        groups: Membership::default(),
+        date: SystemTime::UNIX_EPOCH.into(),
         content: number,
-        part: None,
         fetch: number,
+        found_valid: FoundValid::default(),
+        rare: Rare::default(),
     };
     let source = Source::Stored(Content::from(Bytes::from_static(b"content")));
     Landed { key: key(), head: Arc::new(head), source, on_error: false }

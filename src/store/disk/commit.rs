@@ -113,16 +113,12 @@ impl Shared {
     }
 
     fn succeed(self: &Arc<Self>, writer: &mut Writer, tasks: Vec<Task>, mut batch: Batch<'_>) {
-        if batch.is_written {
-            writer.state.commit = batch.commit;
-            // If this fails, a rollback of the index may go unnoticed; nothing else is lost.
-            _ = writer.file.write(&writer.state);
-            if std::mem::take(&mut writer.is_down) {
-                tell_recovered();
-            }
+        let is_written = batch.is_written;
+        self.accept(writer, &mut batch);
+        if is_written && std::mem::take(&mut writer.is_down) {
+            tell_recovered();
         }
-        batch.publish();
-        let mut garbage = std::mem::take(&mut batch.garbage);
+        let mut garbage = std::mem::take(&mut writer.garbage);
         let (mut late, mut is_closing) = (Vec::new(), false);
         for (Task { op, answer }, done) in tasks.into_iter().zip(batch.done) {
             let is_late = matches!(op, Op::Room | Op::Close);
@@ -140,7 +136,6 @@ impl Shared {
                 answer => tell(answer, Ok(done)),
             }
         }
-        garbage.append(&mut writer.garbage);
         garbage.retain(|(file, _)| remove(&self.directory.file(*file)).is_err());
         writer.garbage = garbage;
         self.measure(writer);
@@ -148,6 +143,17 @@ impl Shared {
             self.shut(writer);
         }
         late.into_iter().for_each(|answer| tell(Some(answer), Ok(true)));
+    }
+
+    /// What was written is there.
+    fn accept(&self, writer: &mut Writer, batch: &mut Batch<'_>) {
+        if batch.is_written {
+            writer.state.commit = batch.commit;
+            // If this fails, a rollback of the index may go unnoticed; nothing else is lost.
+            _ = writer.file.write(&writer.state);
+        }
+        batch.publish();
+        writer.garbage.append(&mut batch.garbage);
     }
 
     fn measure(self: &Arc<Self>, writer: &mut Writer) {
@@ -200,15 +206,16 @@ impl Shared {
             Fault::Closed => {}
             Fault::Io(_) => {
                 _ = self.index.close();
-                if self.reopen(writer).is_ok()
-                    && let Err(_again) = self.write(writer, &mut []).map(|mut batch| {
-                        writer.state.commit = batch.commit.max(writer.state.commit);
-                        batch.publish();
-                    })
-                {
+                if self.reopen(writer).is_err() {
+                    return;
+                }
+                match self.write(writer, &mut []) {
+                    Ok(mut batch) => self.accept(writer, &mut batch),
                     // To be read as far as it is not hidden.
-                    _ = self.index.close();
-                    _ = self.reopen(writer);
+                    Err(_again) => {
+                        _ = self.index.close();
+                        _ = self.reopen(writer);
+                    }
                 }
             }
         }

@@ -38,7 +38,7 @@ use std::{
 
 /// A store in a directory, bounded in bytes on the disk. What is stored outlives the process, whatever becomes of that. Clones share one store.
 ///
-/// Heads and small content lie in an index (redb), longer content in files. What is used stays, of the rest the oldest goes (SIEVE). In memory it takes at most 130
+/// Heads and small content lie in an index (redb), longer content in files. What is used stays, of the rest the oldest goes (SIEVE). In memory it takes at most 135
 /// bytes for each stored response, [32 MiB](DiskBuilder::index_cache) for the index, what [waits to be written](DiskBuilder::queue), and two
 /// [parts](DiskBuilder::part_size) for each reader of long content.
 ///

@@ -25,6 +25,8 @@ use std::{
 
 /// Longer content gets a file: a row of more than a page takes the next power of two.
 const IN_ROW: usize = 2048;
+/// Others may take the room that was made.
+const ATTEMPTS: usize = 4;
 /// What a put takes beside the content that it holds.
 const OVERHEAD: u64 = 4096;
 
@@ -165,8 +167,13 @@ impl Shared {
         // Nobody knows what may go until all that is stored is known.
         let mut loaded = self.loaded.subscribe();
         loaded.wait_for(|loaded| *loaded).await.map_err(StoreError::new)?;
-        self.submit(Op::Room).await?;
-        if self.has_room() { Ok(()) } else { Err(not_stored()) }
+        for _ in 0..ATTEMPTS {
+            self.submit(Op::Room).await?;
+            if self.has_room() {
+                return Ok(());
+            }
+        }
+        Err(not_stored())
     }
 
     fn has_room(&self) -> bool {

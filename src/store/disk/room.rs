@@ -8,10 +8,12 @@ use super::{file::BLOCK, order::Stored};
 pub(super) struct Room {
     /// What the index takes.
     index: u64,
-    /// What it takes for a thousand bytes of rows.
+    /// What it takes for a thousand bytes of rows when it grows.
     fill: u64,
-    /// Commits since it was compacted.
-    since: u32,
+    /// The same, when it was compacted.
+    packed: u64,
+    /// What it took, and the rows that it had, when it was compacted.
+    compacted: (u64, u64),
 }
 
 /// What there is to store.
@@ -41,19 +43,17 @@ impl Sums {
 /// As it begins, until it is known better.
 const FILL: u64 = 1500;
 /// Below this what the index takes says little.
-const TELLING: u64 = 1 << 20;
+const TELLING: u64 = 1 << 18;
 /// The folders, and small files.
 const FOLDERS: u64 = 36 * BLOCK;
 /// In a folder, and in the list of what was used.
 const NAME: u64 = 64;
-/// Commits between two compactions.
-const PAUSE: u32 = 256;
 /// This part of the capacity is worth a compaction.
 const WORTH: u64 = 25;
 
 impl Room {
     pub(super) fn new(index: u64) -> Self {
-        Self { index, fill: FILL, since: PAUSE }
+        Self { index, fill: FILL, packed: FILL, compacted: (0, u64::MAX) }
     }
 
     fn files(sums: &Sums) -> u64 {
@@ -77,36 +77,35 @@ impl Room {
         Self::files(sums).saturating_add(index) > target(capacity)
     }
 
-    /// Does the index keep from the files what it does not need?
+    /// Does the index keep from the files what it does not need? Not if that has just been tried.
     pub(super) fn is_wasted(&self, sums: &Sums, capacity: u64) -> bool {
-        let needed = sums.rows.saturating_add(sums.rows / 3);
-        self.since >= PAUSE
-            && self.usage(sums) > target(capacity)
-            && self.index > needed.saturating_add(capacity / WORTH).max(TELLING)
+        let (worth, (index, rows)) = (capacity / WORTH, self.compacted);
+        let needed = (sums.rows / 1000).saturating_mul(self.packed.min(self.fill));
+        self.usage(sums) > target(capacity)
+            && self.index > needed.saturating_add(worth).max(TELLING)
+            && (self.index > index.saturating_add(worth) || sums.rows < rows / 10 * 9)
     }
 
     /// The index takes so much with these rows.
     pub(super) fn learn(&mut self, index: u64, sums: &Sums) {
         if index > self.index {
-            self.measure(index, sums);
+            self.fill = fill(index, sums).unwrap_or(self.fill);
         }
         self.index = index;
-        self.since = self.since.saturating_add(1);
     }
 
     /// It was compacted.
     pub(super) fn compacted(&mut self, index: u64, sums: &Sums) {
-        self.measure(index, sums);
+        self.fill = fill(index, sums).unwrap_or(self.fill);
+        self.packed = self.fill;
         self.index = index;
-        self.since = 0;
+        self.compacted = (index, sums.rows);
     }
+}
 
-    fn measure(&mut self, index: u64, sums: &Sums) {
-        if sums.rows >= TELLING {
-            let fill = index.saturating_mul(1000) / sums.rows;
-            self.fill = fill.clamp(1100, 4000);
-        }
-    }
+fn fill(index: u64, sums: &Sums) -> Option<u64> {
+    (sums.rows >= TELLING)
+        .then(|| (index.saturating_mul(1000) / sums.rows.max(1)).clamp(1100, 8000))
 }
 
 /// What may be taken: a little is left for what commits take for a while.
@@ -128,7 +127,7 @@ mod tests {
         room.learn(900 << 20, &sums(500 << 20, 0));
         assert!(room.is_exceeded(&sums(600 << 20, 0), CAPACITY), "it grew at 1.8 for each byte");
         assert!(!room.is_exceeded(&sums(500 << 20, 0), CAPACITY));
-        let files = (120 << 20) / BLOCK;
+        let files = (150 << 20) / BLOCK;
         assert!(room.is_exceeded(&sums(450 << 20, files), CAPACITY), "it does not become smaller");
         assert!(!room.is_exceeded(&sums(400 << 20, files), CAPACITY), "it can be compacted");
         assert!(room.is_exceeded(&sums(0, CAPACITY / BLOCK), CAPACITY));
@@ -142,7 +141,9 @@ mod tests {
         assert!(!room.is_wasted(&sums(100 << 20, 0), CAPACITY), "nobody else needs it");
         let full = sums(100 << 20, (500 << 20) / BLOCK);
         assert!(room.is_wasted(&full, CAPACITY));
-        room.compacted(130 << 20, &full);
-        assert!(!room.is_wasted(&full, CAPACITY));
+        room.compacted(300 << 20, &full);
+        assert!(!room.is_wasted(&full, CAPACITY), "it was tried");
+        let more = (750 << 20) / BLOCK;
+        assert!(room.is_wasted(&sums(50 << 20, more), CAPACITY), "and is worth it again");
     }
 }

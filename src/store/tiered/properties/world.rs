@@ -135,7 +135,8 @@ impl World {
             let declared = (self.dice.throw(2) == 0).then_some(size as u64);
             let (writer, rope) = rope::channel(window, declared);
             let first = rope.store_reader().unwrap();
-            let response = StoredResponse::new(head, Content::arriving(rope, first));
+            let response =
+                StoredResponse::new(head, Content::arriving(rope, first, bytes::BytesMut::new()));
             let arriving = async {
                 for part in bytes.chunks(40) {
                     self.dice.pause().await;

@@ -94,7 +94,10 @@ fn arriving(declared: Option<u64>) -> (rope::Writer, StoredResponse) {
     let window = Window { each: 1 << 20, all: usize::MAX, kept: Arc::default() };
     let (writer, rope) = rope::channel(window, declared);
     let first = rope.store_reader().unwrap();
-    (writer, StoredResponse::new(head("a", 1), Content::arriving(rope, first)))
+    (
+        writer,
+        StoredResponse::new(head("a", 1), Content::arriving(rope, first, bytes::BytesMut::new())),
+    )
 }
 
 #[tokio::test]

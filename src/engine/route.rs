@@ -1,0 +1,91 @@
+//! Which behaviour a request falls under: one engine for each, which share all but their rules.
+use super::Engine;
+use crate::{
+    Behaviour, CacheBody, Distribution, Dynamic, KeyPolicy, distribution::ErrorPage,
+    semantics::cache_status::Detail,
+};
+use http::{Request, Response, StatusCode};
+use std::sync::Arc;
+
+/// The engines of one layer.
+#[derive(Debug)]
+pub(crate) struct Engines {
+    /// For all requests, or for those that no behaviour matches.
+    default: Arc<Engine>,
+    routed: Option<Box<Routed>>,
+}
+
+#[derive(Debug)]
+struct Routed {
+    distribution: Distribution,
+    /// In the order of the behaviours.
+    engines: Vec<Arc<Engine>>,
+}
+
+/// Where a request goes.
+pub(crate) enum Route<'a, B> {
+    To(&'a Arc<Engine>),
+    /// Its behaviour does not allow it.
+    Refused(Response<CacheBody<B>>),
+}
+
+impl Engines {
+    pub(crate) fn new(engine: Engine, distribution: Option<Distribution>) -> Self {
+        let Some(distribution) = distribution else {
+            return Self { default: Arc::new(engine), routed: None };
+        };
+        let behaviours: Vec<&Behaviour> =
+            distribution.behaviours.iter().map(|matched| &matched.behaviour).collect();
+        let all = || behaviours.iter().copied().chain([&distribution.default]);
+        let all_keys: Arc<[KeyPolicy]> = all().map(|behaviour| behaviour.keys.clone()).collect();
+        let rules_live = all().map(|behaviour| behaviour.policy.rules_live()).max();
+        let rules_live = rules_live.unwrap_or_default();
+        let under = |behaviour| Arc::new(engine.under(behaviour, &all_keys, rules_live));
+        let engines = behaviours.iter().map(|behaviour| under(behaviour)).collect();
+        let default = under(&distribution.default);
+        Self { default, routed: Some(Box::new(Routed { distribution, engines })) }
+    }
+
+    /// What is the same for all behaviours may be asked of this one.
+    pub(crate) fn any(&self) -> &Arc<Engine> {
+        &self.default
+    }
+
+    /// Makes a request what its behaviour lets through, and finds its engine; or the answer, if it is not allowed.
+    pub(crate) fn route<Q, B>(&self, request: &mut Request<Q>) -> Route<'_, B> {
+        let Some(routed) = &self.routed else { return Route::To(&self.default) };
+        let Routed { distribution, engines } = &**routed;
+        let matched = distribution.route(request.uri(), request.headers());
+        let of = |at: usize| Some((&distribution.behaviours.get(at)?.behaviour, engines.get(at)?));
+        let (behaviour, engine) =
+            matched.and_then(of).unwrap_or((&distribution.default, &self.default));
+        if !behaviour.allows(request.method()) {
+            return Route::Refused(engine.refuse(StatusCode::FORBIDDEN, Detail::MethodNotAllowed));
+        }
+        behaviour.forwarded.apply(&behaviour.keys, request.headers_mut());
+        // What stands outside does not choose for the operator.
+        let extensions = request.extensions_mut();
+        if let Some(origin) = &behaviour.origin {
+            extensions.insert(origin.clone());
+        }
+        if behaviour.is_dynamic {
+            extensions.insert(Dynamic);
+        } else {
+            extensions.remove::<Dynamic>();
+        }
+        Route::To(engine)
+    }
+
+    /// The page that takes the place of an error.
+    pub(crate) fn error_page(&self, status: StatusCode) -> Option<&ErrorPage> {
+        self.error_pages().iter().find(|page| page.of == status)
+    }
+
+    pub(crate) fn has_error_pages(&self) -> bool {
+        !self.error_pages().is_empty()
+    }
+
+    fn error_pages(&self) -> &[ErrorPage] {
+        self.routed.as_ref().map_or(&[], |routed| &routed.distribution.error_pages)
+    }
+}

@@ -1,0 +1,134 @@
+//! The quickest and least busy one.
+use crate::{
+    support::{Client, Origin, RequestBody, answer, fail, hang, ok, pass, pass_for, settle},
+    told::{counts, named, origins, start_told, told},
+};
+use http::Request;
+use std::time::Duration;
+use tower::{ServiceExt, service_fn};
+use tower_cdn::origins::Nearest;
+
+fn nearest(origins: &[Origin]) -> Client<Nearest<Origin>> {
+    Client::new(Nearest::new(named(origins)))
+}
+
+/// Each origin is asked once and takes so many milliseconds.
+async fn takes(client: &Client<Nearest<Origin>>, origins: &[Origin], times: &[u64]) {
+    // The next one is asked since the others are busy.
+    let mut holds = Vec::new();
+    for origin in origins {
+        let (slow, hold) = ok("").held();
+        origin.says("/", slow);
+        holds.push(hold);
+    }
+    let asked: Vec<_> = origins.iter().map(|_| start_told(client.get("/"))).collect();
+    settle().await;
+    assert_eq!(counts(origins), vec![1; origins.len()], "each is asked once");
+    let mut passed = 0;
+    let mut order: Vec<_> = times.iter().zip(holds).collect();
+    order.sort_by_key(|(time, _)| **time);
+    for (time, hold) in order {
+        pass_for(Duration::from_millis(time - passed)).await;
+        passed = *time;
+        hold.release();
+        settle().await;
+    }
+    for asked in asked {
+        asked.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_quicker_one_of_two() {
+    let o @ [a, b] = &origins();
+    let client = nearest(o);
+    takes(&client, o, &[400, 50]).await;
+    a.always("/", |_| ok("a"));
+    b.always("/", |_| ok("b"));
+    for _ in 0..20 {
+        assert_eq!(told(client.get("/")).await, "200 b (b=200)");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_less_busy_one_of_two() {
+    let o @ [a, b] = &origins();
+    let client = nearest(o);
+    takes(&client, o, &[50, 100]).await;
+    a.always("/", |_| hang());
+    b.always("/", |_| hang());
+    let busy: Vec<_> = (0..9).map(|_| start_told(client.get("/"))).collect();
+    settle().await;
+    let counts = counts(o);
+    assert!(counts[0] > counts[1], "twice as quick gets more: {counts:?}");
+    assert!(counts[1] > 1, "but not all: {counts:?}");
+    drop(busy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peak_is_forgotten() {
+    let o @ [a, b] = &origins();
+    let client = nearest(o);
+    takes(&client, o, &[1000, 50]).await;
+    a.always("/", |_| ok("a"));
+    b.always("/", |_| ok("b"));
+    assert_eq!(told(client.get("/")).await, "200 b (b=200)");
+    let before = a.count();
+    // Now the other one is slow, and the first one's peak is long ago.
+    for _ in 0..3 {
+        let (slow, hold) = ok("b").held();
+        b.says("/", slow);
+        let asked = start_told(client.get("/"));
+        pass(20).await;
+        hold.release();
+        asked.await.unwrap();
+    }
+    assert_eq!(told(client.get("/")).await, "200 a (a=200)");
+    assert!(a.count() > before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_worst_one_of_many_is_never_chosen() {
+    let o = &origins::<4>();
+    let slow = |origin: &Origin, milliseconds| {
+        let origin = origin.clone();
+        origin.always("/", |_| ok(""));
+        service_fn(move |request: Request<RequestBody>| {
+            let answer = origin.clone().oneshot(request);
+            async move {
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                answer.await
+            }
+        })
+    };
+    let origins = ["a", "b", "c", "d"].into_iter().zip([50, 2000, 60, 70].into_iter().zip(o));
+    let nearest = Nearest::new(origins.map(|(name, (time, origin))| (name, slow(origin, time))));
+    let client = Client::new(nearest);
+    for _ in 0..100 {
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    let before = counts(o);
+    assert!(before[1] < 5, "it is found out soon: {before:?}");
+    for _ in 0..100 {
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    let after = counts(o);
+    assert_eq!(after[1], before[1], "{after:?}");
+    assert!([0, 2].iter().all(|&n| after[n] > 20), "not only the best one: {after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_best_one_if_it_fails() {
+    let o @ [a, b] = &origins();
+    let client = nearest(o);
+    takes(&client, o, &[50, 100]).await;
+    a.always("/", |_| fail());
+    b.always("/", |_| ok("b"));
+    for _ in 0..3 {
+        assert_eq!(told(client.get("/")).await, "200 b (a=failed, b=200)");
+    }
+    assert_eq!(told(client.get("/")).await, "200 b (b=200)", "it does not win by failing quickly");
+    pass(5).await;
+    a.says("/", answer(200).body("a"));
+    assert_eq!(told(client.get("/")).await, "200 a (a=200)", "a probe, although it is down");
+}
