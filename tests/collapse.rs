@@ -127,10 +127,16 @@ async fn nothing_private_is_ever_shared() {
 #[tokio::test(start_paused = true)]
 async fn authorization_of_the_leader_is_not_for_the_followers() {
     let w = world();
+    let (slow, hold) = ok("secret").max_age(60).held();
+    w.origin.says("/", slow);
     w.origin
         .always("/", |seen| ok(seen.field("authorization").unwrap_or("-").to_owned()).max_age(60));
     let leader = w.get("/").header("authorization", "secret").start_told();
+    settle().await;
     let followers = crowd(&w, 5);
+    settle().await;
+    assert_eq!(w.origin.count(), 1, "they wait for the leader");
+    hold.release();
     assert_eq!(leader.await.unwrap(), "200 secret (uri-miss)");
     for (told, _) in told(followers).await {
         assert!(told.starts_with("200 - "), "{told}");
@@ -151,6 +157,7 @@ async fn a_leader_that_leaves_cancels_nothing() {
     assert!(!hold.is_cancelled());
     hold.release();
     assert_eq!(told(followers).await, outcomes(&[("200 a (uri-miss+)", 3)]));
+    settle().await;
     assert_eq!(w.get("/").told().await, "200 a (hit)");
     assert_eq!(w.origin.count(), 1);
 }
@@ -440,6 +447,7 @@ async fn without_collapsing_each_fetches_for_itself_and_stores() {
     assert_eq!(w.origin.count(), 3);
     holds.into_iter().for_each(support::Hold::release);
     assert_eq!(told(crowd).await, outcomes(&[("200 a (uri-miss)", 3)]));
+    settle().await;
     assert_eq!(w.get("/").told().await, "200 a (hit)");
     w.assert_idle().await;
 }

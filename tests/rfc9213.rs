@@ -1,7 +1,7 @@
 //! Requirements of RFC 9213 that no other story shows; `docs/conformance.md` lists all of them.
 mod support;
 
-use support::{Answer, World, answer, ok, pass, seconds, world, world_of};
+use support::{Answer, World, answer, ok, pass, seconds, settle, world, world_of};
 use tower_cdn::CachePolicy;
 
 fn cdn(value: &str) -> Answer {
@@ -120,6 +120,7 @@ async fn s2_2_fields_that_are_not_on_the_list_change_nothing_and_are_passed_on()
             assert_eq!(reply.field(name), Some(value), "{how}");
         }
         drop(reply.told().await);
+        settle().await;
     }
     assert!(
         !reused(ok("a").header("other-cache-control", "max-age=60")).await,

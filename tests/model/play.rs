@@ -2,7 +2,7 @@
 use super::{
     origin::{Answer, Content, Origin, text},
     story::{Ask, Condition, Path, Preset, Reads, Step, Story, Tag},
-    support::{OriginBody, PlainStore, RequestBody, settle},
+    support::{OriginBody, PlainStore, RequestBody, chosen, settle},
 };
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tower::{Layer, ServiceExt};
-use tower_cdn::{CacheBody, CachePolicy, CacheStatus, CdnCache, CdnCacheLayer, Clock, MemoryStore};
+use tower_cdn::{CacheBody, CachePolicy, CacheStatus, CdnCache, CdnCacheLayer, Clock};
 
 /// What happened in a story.
 pub(crate) struct Record {
@@ -81,7 +81,7 @@ async fn act(story: &Story) -> Record {
     let builder = if story.setup.plain_store {
         CdnCacheLayer::builder(PlainStore::default())
     } else {
-        CdnCacheLayer::builder(MemoryStore::new(1 << 22))
+        CdnCacheLayer::builder(chosen(1 << 22))
     };
     let layer = builder.clock(Clock::tokio()).policy(policy).build();
     let origin = Origin::new(story.setup.preset);

@@ -1,24 +1,28 @@
 //! A scripted origin, a client that asks and looks closely, and a world of virtual time in which they meet.
 #![allow(dead_code, unused_imports, reason = "each file of tests uses a part of it")]
 mod body;
+mod chosen;
 mod client;
+#[cfg(all(feature = "tiered", feature = "disk", unix))]
+mod disk;
 mod origin;
 mod store;
 
 pub(crate) use body::{Feed, OriginBody};
+pub(crate) use chosen::{Chosen, chosen};
 pub(crate) use client::{Ask, Client, Reply, RequestBody};
 pub(crate) use origin::{Answer, Hold, Origin, OriginError, Seen, answer, fail, hang, ok, panics};
 pub(crate) use store::{Call, Fault, PlainStore, Troubled};
 
 use std::time::Duration;
 use tower::Layer;
-use tower_cdn::{Builder, CachePolicy, CdnCache, CdnCacheLayer, Clock, MemoryStore, Stats};
+use tower_cdn::{Builder, CachePolicy, CdnCache, CdnCacheLayer, Clock, Stats};
 
-/// A layer with a store in memory and the clock of tokio, in front of a scripted origin.
+/// A layer with a store in memory (or another one, see [`chosen`]) and the clock of tokio, in front of a scripted origin.
 pub(crate) struct World {
     pub(crate) origin: Origin,
     pub(crate) layer: CdnCacheLayer,
-    pub(crate) store: MemoryStore,
+    pub(crate) store: Chosen,
     pub(crate) clock: Clock,
     pub(crate) client: Client<CdnCache<Origin>>,
 }
@@ -34,7 +38,7 @@ pub(crate) fn world_of(policy: CachePolicy) -> World {
 }
 
 pub(crate) fn world_with(configure: impl FnOnce(Builder) -> Builder) -> World {
-    let store = MemoryStore::new(64 * MEGABYTE as u64);
+    let store = chosen(64 * MEGABYTE as u64);
     let clock = Clock::tokio();
     let builder = CdnCacheLayer::builder(store.clone()).clock(clock.clone());
     let layer = configure(builder).build();
@@ -76,8 +80,17 @@ impl World {
 
 /// Lets background tasks run until they wait for something. No time passes.
 pub(crate) async fn settle() {
-    for _ in 0..TURNS {
-        tokio::task::yield_now().await;
+    loop {
+        #[cfg(all(feature = "tiered", feature = "disk", unix))]
+        let before = disk::work();
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+        }
+        #[cfg(all(feature = "tiered", feature = "disk", unix))]
+        if !disk::is_idle(before) {
+            continue;
+        }
+        return;
     }
 }
 

@@ -1,0 +1,176 @@
+//! A disk of which can be told whether it is at work.
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http_body::{Body, Frame};
+use std::{
+    cell::RefCell,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tower_cdn::{
+    CacheKey, Content, ContentBody, Store, StoreError, StoredHead, StoredResponse, store::DiskStore,
+};
+
+/// More than any story stores.
+const CAPACITY: u64 = 256 << 20;
+
+/// A store in a directory of its own, which goes with it.
+pub(crate) struct Watched {
+    inner: DiskStore,
+    work: Arc<Work>,
+    _directory: TempDir,
+}
+
+#[derive(Default)]
+struct Work {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+thread_local! {
+    /// Of the stores that were made by this test.
+    static WORKS: RefCell<Vec<Weak<Work>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What has begun and what has ended.
+pub(crate) fn work() -> (u64, u64) {
+    WORKS.with_borrow(|works| {
+        works.iter().filter_map(Weak::upgrade).fold((0, 0), |(begun, ended), work| {
+            let ended = ended + work.ended.load(Ordering::SeqCst);
+            (begun + work.begun.load(Ordering::SeqCst), ended)
+        })
+    })
+}
+
+/// Something is under way until this is dropped.
+struct UnderWay(Arc<Work>);
+
+impl UnderWay {
+    fn new(work: &Arc<Work>) -> Self {
+        work.begun.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(work))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Watched {
+    pub(crate) fn new() -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let inner = DiskStore::open(directory.path(), CAPACITY).expect("a store");
+        // Until then it asks the disk also for what is not there.
+        while inner.loaded().now_or_never().is_none() {
+            std::thread::yield_now();
+        }
+        let work = Arc::default();
+        WORKS.with_borrow_mut(|works| {
+            works.retain(|work| work.strong_count() > 0);
+            works.push(Arc::downgrade(&work));
+        });
+        Self { inner, work, _directory: directory }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.inner.stats().objects
+    }
+
+    async fn at_work<T>(&self, operation: impl Future<Output = T>) -> T {
+        let _under_way = UnderWay::new(&self.work);
+        operation.await
+    }
+
+    /// Its readers wait for the disk.
+    fn watch(&self, content: Content) -> Content {
+        let Some(len) = content.len() else { return content };
+        if content.as_bytes().is_some() {
+            return content;
+        }
+        let (work, trailers) = (Arc::clone(&self.work), content.trailers().cloned());
+        let open = move |range| Reading {
+            body: content.read_range(range),
+            work: Arc::clone(&work),
+            under_way: None,
+        };
+        Content::from_fn(len, open).with_trailers(trailers)
+    }
+}
+
+struct Reading {
+    body: ContentBody,
+    work: Arc<Work>,
+    under_way: Option<UnderWay>,
+}
+
+impl Body for Reading {
+    type Data = Bytes;
+    type Error = tower_cdn::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.under_way = polled.is_pending().then(|| UnderWay::new(&self.work));
+        polled
+    }
+}
+
+impl Store for Watched {
+    async fn get(&self, key: &CacheKey) -> Result<Option<StoredResponse>, StoreError> {
+        let found = self.at_work(self.inner.get(key)).await?;
+        Ok(found.map(|found| {
+            let content = self.watch(found.content.clone());
+            found.with_content(content)
+        }))
+    }
+
+    fn peek(&self, key: &CacheKey) -> Option<StoredResponse> {
+        self.inner.peek(key)
+    }
+
+    fn peek_tells_all(&self) -> bool {
+        self.inner.peek_tells_all()
+    }
+
+    async fn put(&self, key: &CacheKey, response: StoredResponse) -> Result<(), StoreError> {
+        // The time in which content arrives is virtual, that of a disk is not: read at its pace, what arrives at once would be too fast to be stored.
+        let content = response.content.collect().await?;
+        self.at_work(self.inner.put(key, response.with_content(content))).await
+    }
+
+    async fn freshen(&self, key: &CacheKey, head: StoredHead) -> Result<bool, StoreError> {
+        self.at_work(self.inner.freshen(key, head)).await
+    }
+
+    async fn delete(&self, key: &CacheKey) -> Result<(), StoreError> {
+        self.at_work(self.inner.delete(key)).await
+    }
+
+    fn notes(&self) -> Vec<(u64, Bytes)> {
+        self.inner.notes()
+    }
+
+    async fn note(&self, number: u64, note: Option<Bytes>) -> Result<(), StoreError> {
+        self.at_work(self.inner.note(number, note)).await
+    }
+}
+
+/// True if nothing was under way and nothing has begun since `before`. If not, gives the disk a moment.
+pub(crate) fn is_idle(before: (u64, u64)) -> bool {
+    let (begun, ended) = work();
+    if begun != ended {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    (begun, begun) == before && begun == ended
+}
