@@ -25,12 +25,14 @@ enum Trouble {
     Damaged {
         checksum: u64,
     },
-    Fault(Fault),
+    /// Its file cannot be opened now; the index is not to blame.
+    File(io::Error),
+    Index(Fault),
 }
 
 impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+        Self::Index(fault)
     }
 }
 
@@ -51,7 +53,8 @@ impl Shared {
                 }
                 Err(Trouble::Damaged { checksum }) if last == Some(checksum) => break,
                 Err(Trouble::Damaged { checksum }) => last = Some(checksum),
-                Err(Trouble::Fault(fault)) => {
+                Err(Trouble::File(error)) => return Err(error.into()),
+                Err(Trouble::Index(fault)) => {
                     self.send(Op::Broken(fault.clone()));
                     return Err(fault);
                 }
@@ -86,10 +89,7 @@ impl Shared {
         let content = match self.content(&row, hash, checksum) {
             Ok(content) => content.with_trailers(row.trailers),
             Err(error) if is_lost(&error) => return Err(damaged),
-            Err(error) => {
-                // The index is not to blame: nothing has to be opened again.
-                return Err(Trouble::Fault(Fault::from(error)));
-            }
+            Err(error) => return Err(Trouble::File(error)),
         };
         Ok(Some(StoredResponse { head, content }))
     }

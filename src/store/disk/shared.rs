@@ -94,15 +94,19 @@ impl Shared {
     pub(super) fn open(options: DiskBuilder) -> Result<Arc<Self>, OpenError> {
         let directory = Directory::take(&options.root, options.start_afresh)?;
         let index = Index::new(directory.index(), options.index_cache, options.sync);
+        let is_known = directory.index().exists();
         let found = State::read(&directory.state())?.filter(State::is_trusted);
         let file = StateFile::open(&directory.state())?;
         let left = if options.sync { Left::Safe } else { running() };
         // Before the index changes, it has to be known that it may.
         let opened = match found {
             Some(state) => {
+                let before = state.left;
                 let state = State { left, ..state };
                 file.write(&state)?;
-                file.sync()?;
+                if left != before {
+                    file.sync()?;
+                }
                 match meta::open(&index, &state) {
                     Err(Fault::Version) if !options.start_afresh => {
                         return Err(Reason::UnknownVersion.into());
@@ -118,6 +122,9 @@ impl Shared {
         let (state, meta, notes) = match opened {
             Some(opened) => opened,
             None => {
+                if is_known {
+                    tell_lost();
+                }
                 let state = state::new(left);
                 let meta = afresh(&directory, &index, &state, &BTreeMap::new())?;
                 file.write(&state)?;
@@ -210,6 +217,11 @@ fn afresh(
     remove(&directory.used())?;
     index.open()?;
     meta::begin(index, state, notes)
+}
+
+fn tell_lost() {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: "tower_cdn", "disk store cannot be trusted and begins again");
 }
 
 fn running() -> Left {
