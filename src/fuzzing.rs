@@ -97,11 +97,6 @@ pub fn note(number: u64, note: &[u8]) -> bool {
     rule.is_ok() || state.is_ok()
 }
 
-/// `stored::compact`.
-pub fn compact(headers: &HeaderMap) -> HeaderMap {
-    stored::compact(headers.iter())
-}
-
 /// `fields::members`.
 pub fn members(line: &[u8]) -> Vec<&[u8]> {
     fields::members(line).collect()
