@@ -131,6 +131,7 @@ async fn s4_2_3_the_delay_of_the_answer_makes_it_older() {
     pass(7).await;
     hold.release();
     assert_eq!(asked.await.unwrap(), "200 a (uri-miss)");
+    support::settle().await;
     let hit = w.get("/").await;
     assert_eq!((hit.how().as_str(), hit.age()), ("hit", Some(17)));
 }

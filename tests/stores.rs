@@ -61,6 +61,26 @@ async fn nested_tiers_conform() {
     }
 }
 
+#[cfg(all(feature = "tiered", feature = "disk", unix))]
+#[tokio::test(start_paused = true)]
+async fn memory_in_front_of_a_disk_conforms() {
+    let mut directories = Vec::new();
+    let mut disk = || {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = tower_cdn::store::DiskStore::open(directory.path(), ROOM).expect("a store");
+        directories.push(directory);
+        store
+    };
+    let near = || MemoryStore::new(ROOM);
+    for limit in [0, 600, 60_000, 1 << 20] {
+        let mut tiers = || Tiered::new(near(), disk()).near_limit(limit);
+        conformance::check(async || tiers()).await;
+        conformance::check(async || Tiered::new(near(), tiers()).near_limit(600)).await;
+    }
+    conformance::check(async || Tiered::new(near(), disk()).promote_after(3)).await;
+    conformance::check(async || Arc::new(Tiered::new(MemoryStore::new(10_000), disk()))).await;
+}
+
 /// Hits, parts, variants, validation and invalidation, as on any other store.
 async fn story(store: impl Store) {
     let layer = CdnCacheLayer::builder(store).clock(Clock::tokio()).build();

@@ -52,7 +52,7 @@ impl Turns {
         let lock = stripe.lock.try_lock().ok()?;
         let is_alone = stripe.alone().contains(&key.hash64());
         let is_first = stripe.writes.load(Ordering::SeqCst) == writes;
-        (is_first && !is_alone).then_some(Turn { stripe, _lock: lock })
+        (is_first && !is_alone).then(|| Turn { stripe, _lock: lock })
     }
 }
 

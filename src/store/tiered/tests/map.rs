@@ -6,20 +6,29 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::future::pending;
+use http_body::{Body, Frame};
 use http_body_util::Full;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    convert::Infallible,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Fault {
     Get,
     Put,
+    /// Before it is there.
     Hang,
+    /// After it is there.
+    HangAfter,
+    /// While content is read.
+    HangRead,
     Delete,
     Note,
     TooLarge,
@@ -57,6 +66,27 @@ impl Map {
     }
 }
 
+struct Reading {
+    map: Map,
+    body: Full<Bytes>,
+}
+
+impl Body for Reading {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    /// Wakes nobody: tests poll by hand.
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.map.suffer(Fault::HangRead) {
+            Err(_) => Poll::Pending,
+            Ok(()) => Pin::new(&mut self.body).poll_frame(cx),
+        }
+    }
+}
+
 impl Store for Map {
     async fn get(&self, key: &CacheKey) -> Result<Option<StoredResponse>, StoreError> {
         self.gets.fetch_add(1, Ordering::Relaxed);
@@ -65,8 +95,10 @@ impl Store for Map {
         Ok(found.map(|found| {
             let bytes = found.content.as_bytes().cloned().unwrap_or_default();
             let trailers = found.content.trailers().cloned();
+            let map = self.clone();
             let content = Content::from_fn(bytes.len() as u64, move |range| {
-                Full::new(bytes.slice(range.start as usize..range.end as usize))
+                let bytes = bytes.slice(range.start as usize..range.end as usize);
+                Reading { map: map.clone(), body: Full::new(bytes) }
             });
             found.with_content(content.with_trailers(trailers))
         }))
@@ -86,6 +118,9 @@ impl Store for Map {
             pending::<()>().await;
         }
         self.map.lock().unwrap().insert(key.clone(), response.with_content(content));
+        if self.suffer(Fault::HangAfter).is_err() {
+            pending::<()>().await;
+        }
         Ok(())
     }
 

@@ -221,6 +221,42 @@ async fn a_put_that_is_dropped_leaves_nothing_that_comes_back() {
 }
 
 #[tokio::test]
+async fn a_large_put_that_is_dropped_too_late_leaves_one_response_only() {
+    let store = maps();
+    put(&store, 1, 10).await.unwrap();
+    store.far().fault(Fault::HangAfter);
+    assert!(put(&store, 2, 500).now_or_never().is_none());
+    let there = version(&store).await;
+    store.near().forget("a");
+    assert_eq!(version(&store).await, there, "the other one was there as well");
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_large_put_is_not_copied_after_it() {
+    let key = key("a");
+    for dropped_first in [true, false] {
+        let store = maps();
+        put(&store, 1, 10).await.unwrap();
+        store.near().forget("a");
+        store.far().fault(Fault::HangRead);
+        store.far().fault(Fault::HangAfter);
+        let mut getting = Box::pin(store.get(&key));
+        assert!((&mut getting).now_or_never().is_none());
+        let mut putting = Box::pin(store.put(&key, response("a", 2, 500)));
+        assert!((&mut putting).now_or_never().is_none());
+        store.far().heal();
+        assert_eq!(version(&store).await, Some(2), "far has it");
+        let mut putting = Some(putting);
+        if dropped_first {
+            putting = None;
+        }
+        assert_eq!(getting.await.unwrap().unwrap().head, head("a", 1));
+        drop(putting);
+        assert_eq!(version(&store).await, Some(2));
+    }
+}
+
+#[tokio::test]
 async fn freshen_leaves_one_response_only() {
     let freshen = async |store: &Maps| store.freshen(&key("a"), head("a", 7)).await.unwrap();
     let store = maps();
