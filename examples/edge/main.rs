@@ -94,6 +94,7 @@ async fn run(args: Args) -> Result<(), String> {
         .policy(policy.max_object(args.max_object).cdn_loop(&name).status_extension(args.log))
         .empty_body(|| RequestBody::Right(Empty::new()))
         .build();
+    let handle = cache.handle();
     let tunnels = Tunnels::new();
     let framing = match args.preset {
         Preset::Rfc9111 => Framing::AsSent,
@@ -107,7 +108,7 @@ async fn run(args: Args) -> Result<(), String> {
         print(&demo::guide(address));
     }
     server::serve(listener, front, tunnels, signals).await;
-    disk.close().await
+    disk.close(handle).await
 }
 
 fn runtime(workers: Option<usize>) -> io::Result<Runtime> {

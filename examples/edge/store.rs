@@ -1,5 +1,8 @@
 //! Where stored responses lie: in memory, or in memory and on a disk.
-use tower_cdn::{Builder, CdnCacheLayer, MemoryStore};
+#[cfg(all(unix, feature = "disk", feature = "tiered"))]
+use std::time::Duration;
+
+use tower_cdn::{Builder, CdnCacheLayer, Handle, MemoryStore};
 
 use crate::args::Args;
 
@@ -43,10 +46,21 @@ fn on_disk(_: MemoryStore, _: &std::path::Path, _: u64) -> Result<(Builder, Disk
 }
 
 impl Disk {
-    /// What was stored last reaches the disk.
-    pub(crate) async fn close(self) -> Result<(), String> {
+    /// What was fetched last reaches the disk.
+    #[cfg_attr(
+        not(all(unix, feature = "disk", feature = "tiered")),
+        expect(unused_variables, reason = "there is no disk")
+    )]
+    pub(crate) async fn close(self, cache: Handle) -> Result<(), String> {
         #[cfg(all(unix, feature = "disk", feature = "tiered"))]
         if let Some(store) = self.store {
+            let fetched = async {
+                while cache.stats().fetches > 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            // What takes longer is not stored.
+            let _ = tokio::time::timeout(Duration::from_secs(5), fetched).await;
             store.close().await.map_err(|error| format!("--disk: cannot be closed: {error}"))?;
         }
         Ok(())
