@@ -104,18 +104,20 @@ async fn files_that_change_places_are_damaged() {
 async fn an_index_of_earlier_does_not_bring_back_what_went() {
     let directory = TempDir::new().expect("a directory");
     let heads = Heads::make(1).await.remove(0);
-    let index = directory.path().join("index.redb");
+    let index = ["index.redb", "index.sums"].map(|name| directory.path().join(name));
     let open = || DiskStore::open(directory.path(), ROOM).expect("a store");
     let store = open();
     let response = response(&heads.first, content(1, 1, 1_000));
     store.put(&key(1), response).await.expect("put must not fail");
     store.close().await.expect("closed");
-    let earlier = fs::read(&index).expect("an index");
+    let earlier = index.each_ref().map(|file| fs::read(file).expect("an index"));
     let store = open();
     assert!(store.get(&key(1)).await.expect("get must not fail").is_some());
     store.delete(&key(1)).await.expect("delete must not fail");
     store.close().await.expect("closed");
-    fs::write(&index, earlier).expect("written");
+    for (file, earlier) in index.iter().zip(earlier) {
+        fs::write(file, earlier).expect("written");
+    }
     let store = open();
     assert!(store.get(&key(1)).await.expect("get must not fail").is_none(), "it was deleted");
 }
@@ -130,7 +132,7 @@ async fn a_store_whose_machine_went_down_is_trusted_only_if_it_was_synced() {
         let response = response(&heads.first, content(1, 1, 1_000));
         store.put(&key(1), response).await.expect("put must not fail");
         let copy = TempDir::new().expect("a directory");
-        for name in ["version", "index.redb", "state"] {
+        for name in ["version", "index.redb", "index.sums", "state"] {
             fs::copy(directory.path().join(name), copy.path().join(name)).expect("a copy");
         }
         // Another run of the machine has another number.

@@ -68,7 +68,7 @@ impl<'a> Batch<'a> {
     /// Is there anything to write?
     pub(super) fn is_needed(&self, tasks: &[Task]) -> bool {
         let changes = |task: &Task| {
-            !matches!(task.op, Op::Garbage { .. } | Op::Room | Op::Broken(_) | Op::Close)
+            !matches!(task.op, Op::Garbage { .. } | Op::Room | Op::Broken { .. } | Op::Close)
         };
         !self.hidden.is_empty() || tasks.iter().any(changes)
     }
@@ -111,7 +111,7 @@ impl<'a> Batch<'a> {
                     let is = rows.get(*hash)?.is_some_and(|row| has_file(row.value(), *file));
                     self.remove_damaged(rows, *hash, is)?
                 }
-                Op::Garbage { .. } | Op::Room | Op::Broken(_) | Op::Close => true,
+                Op::Garbage { .. } | Op::Room | Op::Broken { .. } | Op::Close => true,
             };
             self.done.push(done);
         }

@@ -64,7 +64,9 @@ impl Shared {
             return Err(Fault::Closed);
         }
         for task in tasks {
-            if let Op::Broken(fault) = &task.op {
+            if let Op::Broken { fault, opening } = &task.op
+                && *opening == self.index.opening()
+            {
                 self.report(writer, fault);
                 self.repair(writer, fault);
             }

@@ -5,6 +5,7 @@
 //! lock         held by the process that uses it
 //! state        how it was left, and the last commit
 //! index.redb   rows and notes
+//! index.sums   checksums of its pages
 //! used         which responses were used, for the next opening
 //! content/     files of content, in 32 folders
 //! ```
@@ -58,7 +59,7 @@ impl Directory {
 
     /// Removes what a store of another version has here, and nothing else.
     fn clear(&self) -> io::Result<()> {
-        for file in [self.version(), self.state(), self.index(), self.used()] {
+        for file in [self.version(), self.state(), self.index(), self.checksums(), self.used()] {
             remove(&file)?;
         }
         match fs::remove_dir_all(self.content()) {
@@ -77,6 +78,10 @@ impl Directory {
 
     pub(super) fn index(&self) -> PathBuf {
         self.root.join("index.redb")
+    }
+
+    pub(super) fn checksums(&self) -> PathBuf {
+        self.root.join("index.sums")
     }
 
     pub(super) fn used(&self) -> PathBuf {

@@ -75,6 +75,10 @@ impl Fault {
 
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
+        // A page that is not what was written, a file that is none of redb's, or that ends early.
+        if [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof].contains(&error.kind()) {
+            return Self::damaged(error);
+        }
         Self::Io(Arc::new(error))
     }
 }
@@ -82,13 +86,6 @@ impl From<io::Error> for Fault {
 impl From<redb::Error> for Fault {
     fn from(error: redb::Error) -> Self {
         match error {
-            // What redb says of a file that is not its own, or ends early.
-            redb::Error::Io(error)
-                if [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof]
-                    .contains(&error.kind()) =>
-            {
-                Self::damaged(error)
-            }
             redb::Error::Io(error) => error.into(),
             redb::Error::PreviousIo | redb::Error::DatabaseClosed => io::Error::other(error).into(),
             redb::Error::UpgradeRequired(_) => Self::Version,

@@ -1,17 +1,19 @@
 //! The index: rows and notes in a redb database. A commit is in the hands of the operating system when it returns, so that the end of the process
 //! loses nothing; only with `sync` it has reached the device.
-use super::error::Fault;
+use super::{directory::Directory, error::Fault, pages::Pages};
 use redb::{
-    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition,
-    WriteTransaction,
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction,
 };
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::{PoisonError, RwLock, TryLockError},
+    sync::{
+        PoisonError, RwLock, TryLockError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// By the hash of the key.
@@ -24,30 +26,37 @@ pub(super) const META: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("me
 #[derive(Debug)]
 pub(super) struct Index {
     path: PathBuf,
+    checksums: PathBuf,
     cache: usize,
     sync: bool,
     open: RwLock<Option<Database>>,
+    openings: AtomicU64,
 }
 
 pub(super) type Rows = ReadOnlyTable<u64, &'static [u8]>;
 
 impl Index {
-    pub(super) fn new(path: PathBuf, cache: usize, sync: bool) -> Self {
-        Self { path, cache, sync, open: RwLock::new(None) }
+    pub(super) fn new(directory: &Directory, cache: usize, sync: bool) -> Self {
+        let (path, checksums) = (directory.index(), directory.checksums());
+        Self { path, checksums, cache, sync, open: RwLock::new(None), openings: AtomicU64::new(0) }
     }
 
     /// Opens the file, or makes one.
     pub(super) fn open(&self) -> Result<(), Fault> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         drop_caught(open.take());
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let backend = Backend { file: options.open(&self.path)?, sync: self.sync };
+        let pages = Pages::open(&self.path, &self.checksums, self.sync)?;
         let database = caught(|| {
-            Ok(Database::builder().set_cache_size(self.cache).create_with_backend(backend)?)
+            Ok(Database::builder().set_cache_size(self.cache).create_with_backend(pages)?)
         })?;
         *open = Some(database);
+        self.openings.fetch_add(1, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// How often it was opened: what went wrong before may be right again.
+    pub(super) fn opening(&self) -> u64 {
+        self.openings.load(Ordering::Acquire)
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -62,6 +71,7 @@ impl Index {
 
     /// All of it reaches the device.
     pub(super) fn sync(&self) -> io::Result<()> {
+        File::open(&self.checksums)?.sync_all()?;
         File::open(&self.path)?.sync_all()
     }
 
@@ -116,7 +126,9 @@ impl Index {
 
     /// Bytes on the disk.
     pub(super) fn allocated(&self) -> u64 {
-        std::fs::metadata(&self.path).map_or(0, |file| file.blocks().saturating_mul(512))
+        let files = [&self.path, &self.checksums].map(std::fs::metadata);
+        let blocks = files.iter().flatten().map(|file| file.blocks().saturating_mul(512));
+        blocks.sum()
     }
 }
 
@@ -131,33 +143,4 @@ fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
 
 fn drop_caught(database: Option<Database>) {
     _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
-}
-
-/// A file that is written in order and, unless it should be, never waited for.
-#[derive(Debug)]
-struct Backend {
-    file: File,
-    sync: bool,
-}
-
-impl StorageBackend for Backend {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(out, offset)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        if self.sync { self.file.sync_data() } else { Ok(()) }
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(data, offset)
-    }
 }

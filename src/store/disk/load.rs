@@ -12,37 +12,49 @@ use super::{
 use std::{
     fs,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 /// Rows that are read at once. An index that is being read keeps what is replaced meanwhile.
 const ROWS_AT_ONCE: usize = 4096;
 
+/// Before it is tried again, at first.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Until it is done, or the store is closed.
 pub(super) fn run(shared: &Weak<Shared>) {
-    let (mut found, mut next, mut session) = (Found::default(), Some(0), None);
+    let (mut found, mut next, mut session, mut pause) = (Found::default(), Some(0), None, PAUSE);
     while let Some(mut from) = next {
         let Some(shared) = shared.upgrade() else { return };
         if session.replace(shared.session()) != Some(shared.session()) {
             // It has begun again with an empty index.
             (found, from) = (Found::default(), 0);
         }
+        let opening = shared.index.opening();
         match shared.index.rows(|rows| found.read(rows, from)) {
-            Ok(Some(more)) => next = more,
-            // Nobody can read now. Wherever that is so for long, it begins again.
-            Ok(None) if shared.is_closed() => return,
-            Ok(None) => std::thread::sleep(std::time::Duration::from_millis(20)),
-            Err(fault) => {
-                shared.send(Op::Broken(fault));
-                return;
+            Ok(Some(more)) => (next, pause) = (more, PAUSE),
+            // Nobody can read now.
+            Ok(None) | Err(_) if shared.is_closed() => return,
+            result => {
+                if let Err(fault) = result {
+                    shared.send(Op::Broken { fault, opening });
+                }
+                next = Some(from);
+                drop(shared);
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(PAUSE * 100);
             }
         }
     }
-    let Some(shared) = shared.upgrade() else { return };
+    let (Some(strong), Some(session)) = (shared.upgrade(), session) else { return };
     found.files.sort_unstable();
-    let (rows, files) = (found.rows, found.files);
-    shared.learn(rows);
-    shared.sweep(&files);
-    shared.send(Op::Room);
+    if strong.learn(found.rows, session) {
+        strong.sweep(&found.files, session);
+        strong.send(Op::Room);
+    } else {
+        drop(strong);
+        run(shared);
+    }
 }
 
 #[derive(Default)]
@@ -81,7 +93,8 @@ impl Shared {
         self.writer().is_closed()
     }
 
-    fn learn(&self, mut rows: Vec<(u64, u64, Stored)>) {
+    /// False if it has begun again meanwhile.
+    fn learn(&self, mut rows: Vec<(u64, u64, Stored)>, session: u32) -> bool {
         rows.sort_unstable_by_key(|(commit, hash, _)| (*commit, *hash));
         let mut order = Order::default();
         for (_, hash, stored) in rows {
@@ -91,6 +104,9 @@ impl Shared {
             order.touch(hash);
         }
         let mut known = self.known();
+        if self.session() != session {
+            return false;
+        }
         let since = std::mem::take(&mut *known);
         for hash in since.gone.into_iter().flatten() {
             order.remove(hash);
@@ -99,16 +115,15 @@ impl Shared {
             order.insert(hash, stored);
         }
         *known = Known { order, gone: None };
-        drop(known);
         self.loaded.send_replace(true);
+        true
     }
 
     /// Removes files that no row has. What came since the store was opened has a name that tells so.
-    fn sweep(self: &Arc<Self>, with_row: &[(FileId, u64)]) {
+    fn sweep(self: &Arc<Self>, with_row: &[(FileId, u64)], session: u32) {
         let Ok(files) = self.directory.files() else { return };
         let mut is_there = vec![false; with_row.len()];
-        let session = self.session();
-        for file in files.filter(|file| file.session != session) {
+        for file in files.filter(|file| file.session != session && self.session() == session) {
             match with_row.binary_search_by_key(&file, |(id, _)| *id) {
                 Ok(at) => is_there.get_mut(at).into_iter().for_each(|there| *there = true),
                 Err(_) => self.send(Op::Garbage { file, blocks: 0 }),

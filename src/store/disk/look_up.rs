@@ -44,6 +44,7 @@ impl Shared {
     ) -> Result<Option<StoredResponse>, Fault> {
         let mut last = None;
         for _ in 0..ATTEMPTS {
+            let opening = self.index.opening();
             match self.find(key, hash) {
                 Ok(found) => {
                     if found.is_some() {
@@ -55,7 +56,7 @@ impl Shared {
                 Err(Trouble::Damaged { checksum }) => last = Some(checksum),
                 Err(Trouble::File(error)) => return Err(error.into()),
                 Err(Trouble::Index(fault)) => {
-                    self.send(Op::Broken(fault.clone()));
+                    self.send(Op::Broken { fault: fault.clone(), opening });
                     return Err(fault);
                 }
             }

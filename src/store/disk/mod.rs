@@ -12,6 +12,7 @@ mod look_up;
 mod meta;
 mod options;
 mod order;
+mod pages;
 mod put;
 mod queue;
 mod reading;

@@ -46,8 +46,11 @@ pub(super) enum Op {
     },
     /// There is to be room.
     Room,
-    /// The index could not be read.
-    Broken(Fault),
+    /// The index could not be read, as it was opened this time.
+    Broken {
+        fault: Fault,
+        opening: u64,
+    },
     Close,
 }
 

@@ -93,7 +93,7 @@ const WRITERS: usize = 4;
 impl Shared {
     pub(super) fn open(options: DiskBuilder) -> Result<Arc<Self>, OpenError> {
         let directory = Directory::take(&options.root, options.start_afresh)?;
-        let index = Index::new(directory.index(), options.index_cache, options.sync);
+        let index = Index::new(&directory, options.index_cache, options.sync);
         let is_known = directory.index().exists();
         let found = State::read(&directory.state())?.filter(State::is_trusted);
         let file = StateFile::open(&directory.state())?;
@@ -167,13 +167,14 @@ impl Shared {
         _ = self.index.close();
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         afresh(&self.directory, &self.index, state, &notes)?;
-        *self.known() = Known { gone: Some(HashSet::new()), ..Known::default() };
         self.hidden.write().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut known = self.known();
         self.session.store(session(), Ordering::Relaxed);
-        if self.loaded.send_replace(false) {
-            self.begin_loading()?;
-        }
-        Ok(())
+        *known = Known { gone: Some(HashSet::new()), ..Known::default() };
+        let was_loaded = self.loaded.send_replace(false);
+        drop(known);
+        // Whoever is loading begins again as well.
+        if was_loaded { Ok(self.begin_loading()?) } else { Ok(()) }
     }
 
     pub(super) fn known(&self) -> MutexGuard<'_, Known> {
@@ -214,6 +215,7 @@ fn afresh(
 ) -> Result<Meta, Fault> {
     _ = index.close();
     remove(&directory.index())?;
+    remove(&directory.checksums())?;
     remove(&directory.used())?;
     index.open()?;
     meta::begin(index, state, notes)
