@@ -14,7 +14,7 @@ use crate::{
         fields, forwarding,
         freshness::Freshness,
         invalidation,
-        reuse::{self, Verdict},
+        reuse::Verdict,
     },
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header, request::Parts};
@@ -143,8 +143,7 @@ impl Engine {
         directives: &RequestDirectives,
     ) -> Option<Freshness> {
         let freshness = found.head.freshness(&self.clock.read());
-        let verdict =
-            reuse::judge(directives, &found.head.directives.get(), freshness, &self.policy.stale);
+        let verdict = self.judge(directives, &found.head, freshness);
         (verdict == Verdict::Fresh).then_some(freshness)
     }
 

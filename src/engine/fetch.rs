@@ -292,9 +292,8 @@ impl<B, E> Course<B, E> {
     pub(super) fn stale_for_error(&self, now: &Moment) -> Option<Found> {
         let head = &self.look.found.as_ref()?.head;
         let freshness = head.freshness(now);
-        let may =
-            reuse::may_serve_on_error(&head.directives.get(), freshness, &self.engine.policy.stale);
-        self.look.found.clone().filter(|_| may && !head.status.is_server_error())
+        let may = self.engine.may_serve_on_error(head, freshness);
+        self.look.found.clone().filter(|_| may)
     }
 }
 
@@ -373,7 +372,7 @@ impl Engine {
         };
         let fresh = look.found.as_ref().filter(|found| {
             let freshness = found.head.freshness(&self.clock.read());
-            is_new(found) && self.judge(asked, found, freshness) == Verdict::Fresh
+            is_new(found) && self.judge(&asked.directives, &found.head, freshness) == Verdict::Fresh
         });
         let landed = fresh.map(|found| Landed::stored(look.key.clone(), found.clone()));
         if look.found.is_none() {

@@ -67,9 +67,7 @@ impl Engine {
     ) -> Option<Response<CacheBody<B>>> {
         let found = look.found.as_ref()?;
         let freshness = found.head.freshness(&self.clock.read());
-        let may =
-            reuse::may_serve_on_error(&found.head.directives.get(), freshness, &self.policy.stale);
-        if !may || found.head.status.is_server_error() {
+        if !self.may_serve_on_error(&found.head, freshness) {
             return None;
         }
         let delivery = Delivery {

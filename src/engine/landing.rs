@@ -48,13 +48,7 @@ impl<B, E> Course<B, E> {
         let engine = &self.engine;
         let mut freshness = landed.head.freshness(&engine.clock.read());
         freshness.current_age = freshness.current_age.saturating_sub(delay);
-        let directives = &landed.head.directives.get();
-        let verdict = reuse::judge(
-            &RequestDirectives::default(),
-            directives,
-            freshness,
-            &engine.policy.stale,
-        );
+        let verdict = engine.judge(&RequestDirectives::default(), &landed.head, freshness);
         let may_share = landed.on_error || !matches!(verdict, Verdict::MustAsk(_));
         if !may_share {
             engine.shared.unshareable.remember(&landed.key, engine.policy.limits.unshareable_for);

@@ -7,6 +7,7 @@ mod fetch;
 mod flight;
 mod head;
 mod invalidate;
+mod judge;
 mod landing;
 mod look_up;
 mod origin;

@@ -30,7 +30,7 @@ use crate::{
         cache_status::{Detail, Forward},
         conditional,
         freshness::Freshness,
-        reuse::{self, Verdict},
+        reuse::Verdict,
         validation,
     },
 };
@@ -62,7 +62,7 @@ where
         None => look.miss(),
         Some(found) => {
             let freshness = found.head.freshness(&now);
-            match engine.judge(&asked, found, freshness) {
+            match engine.judge(&asked.directives, &found.head, freshness) {
                 Verdict::Fresh => return Ok(engine.hit_with(&asked, found, freshness, None)),
                 Verdict::StaleWhileRevalidate => {
                     let detail = Some(Detail::StaleWhileRevalidate);
@@ -254,10 +254,6 @@ impl Engine {
         let mut head = Arc::try_unwrap(asked).map_or_else(|a| a.head.clone(), |a| a.head);
         self.mark(head.version, &mut head.headers);
         head
-    }
-
-    pub(super) fn judge(&self, asked: &Asked, found: &Found, freshness: Freshness) -> Verdict {
-        reuse::judge(&asked.directives, &found.head.directives.get(), freshness, &self.policy.stale)
     }
 
     fn hit_with<B>(

@@ -7,10 +7,7 @@ use super::{
 };
 use crate::{
     invalidation::Validity,
-    semantics::{
-        cache_status::Detail,
-        reuse::{self, Verdict},
-    },
+    semantics::{cache_status::Detail, reuse::Verdict},
 };
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -100,12 +97,7 @@ impl Engine {
                 return Fit::Stale;
             }
             let freshness = landed.head.freshness(&now);
-            match reuse::judge(
-                &asked.directives,
-                &landed.head.directives.get(),
-                freshness,
-                &self.policy.stale,
-            ) {
+            match self.judge(&asked.directives, &landed.head, freshness) {
                 Verdict::Fresh | Verdict::StaleWhileRevalidate => Fit::Fits,
                 Verdict::MustAsk(_) => Fit::Stale,
             }
@@ -132,7 +124,7 @@ impl Engine {
     fn fresh(&self, asked: &Asked, look: &LookUp) -> Option<(Landed, Supply)> {
         let found = look.found.clone()?;
         let freshness = found.head.freshness(&self.clock.read());
-        if self.judge(asked, &found, freshness) != Verdict::Fresh {
+        if self.judge(&asked.directives, &found.head, freshness) != Verdict::Fresh {
             return None;
         }
         let landed = Landed::stored(look.key.clone(), found);
