@@ -29,6 +29,8 @@ fn main() {
     println!("{:<16} {:>14} {:>14} {:>8}", "hits per second", "one thread", "two threads", "ratio");
     let layer = CdnCacheLayer::new(MemoryStore::new(1 << 30));
     compare("tower-cdn", &layer.layer(Origin::new(1024)));
+    // What the machine has for two threads that share nothing at all.
+    compare("the harness alone", &Origin::new(1024));
     let inner = Origin::new(1024);
     compare("floor over moka", &Floor { map: MokaMap::new(10_000), inner: inner.clone() });
     compare("floor over quick", &Floor { map: QuickMap::new(10_000), inner });

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::{
+    collections::VecDeque,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -27,9 +28,12 @@ pin_project! {
     enum Inner<B> {
         Forwarded { #[pin] body: B },
         Stored { body: ContentBody },
+        Begun { read: VecDeque<Next>, rest: Pin<Box<CacheBody<B>>> },
         Empty,
     }
 }
+
+type Next = Result<Frame<Bytes>, BoxError>;
 
 impl<B> CacheBody<B> {
     pub(crate) fn forwarded(body: B) -> Self {
@@ -38,6 +42,11 @@ impl<B> CacheBody<B> {
 
     pub(crate) fn stored(body: ContentBody) -> Self {
         Self { inner: Inner::Stored { body } }
+    }
+
+    /// What was read of a body already, and the rest of it.
+    pub(crate) fn begun(read: VecDeque<Next>, rest: Pin<Box<Self>>) -> Self {
+        Self { inner: Inner::Begun { read, rest } }
     }
 
     pub(crate) fn empty() -> Self {
@@ -69,6 +78,10 @@ where
                 ready!(body.poll_frame(cx)).map(|frame| frame.map_err(Into::into))
             }
             InnerProj::Stored { body } => ready!(Pin::new(body).poll_frame(cx)),
+            InnerProj::Begun { read, rest } => match read.pop_front() {
+                Some(next) => Some(next),
+                None => ready!(rest.as_mut().poll_frame(cx)),
+            },
             InnerProj::Empty => None,
         })
     }
@@ -77,6 +90,7 @@ where
         match &self.inner {
             Inner::Forwarded { body } => body.is_end_stream(),
             Inner::Stored { body } => body.is_end_stream(),
+            Inner::Begun { read, rest } => read.is_empty() && rest.is_end_stream(),
             Inner::Empty => true,
         }
     }
@@ -85,6 +99,17 @@ where
         match &self.inner {
             Inner::Forwarded { body } => body.size_hint(),
             Inner::Stored { body } => body.size_hint(),
+            Inner::Begun { read, rest } => read.iter().flatten().filter_map(Frame::data_ref).fold(
+                rest.size_hint(),
+                |mut hint, data| {
+                    let more = data.len() as u64;
+                    if let Some(upper) = hint.upper() {
+                        hint.set_upper(upper.saturating_add(more));
+                    }
+                    hint.set_lower(hint.lower().saturating_add(more));
+                    hint
+                },
+            ),
             Inner::Empty => SizeHint::with_exact(0),
         }
     }

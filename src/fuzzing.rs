@@ -18,7 +18,9 @@ use crate::{
     },
     stored::{self, Parts, Whose},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, request};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, request,
+};
 use std::{
     ops::Range,
     time::{Duration, SystemTime},
@@ -306,9 +308,13 @@ pub fn survey(headers: &HeaderMap) -> ([bool; 8], usize, usize) {
     (flags, s.hosts, s.bytes)
 }
 
-/// `KeyPolicy::prepare`.
-pub fn prepare(policy: &KeyPolicy, head: &mut request::Parts, query: Option<String>) {
-    policy.prepare(head, query);
+/// `KeyPolicy::settle_host`, then `KeyPolicy::prepare`: what becomes of a request that has a key.
+pub fn prepare(policy: &KeyPolicy, head: request::Parts, query: Option<String>) -> request::Parts {
+    let mut request = Request::from_parts(head, ());
+    policy.settle_host(&mut request).expect("it has a key");
+    let mut head = request.into_parts().0;
+    policy.prepare(&mut head, query);
+    head
 }
 
 /// `KeyPolicy::is_forwarded_as_keyed`.

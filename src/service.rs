@@ -72,7 +72,13 @@ where
         if self.engines.has_error_pages()
             && let Some(again) = error_page::Again::of(&request)
         {
-            let (first, engines) = (self.answer(request), Arc::clone(&self.engines));
+            let first = self.answer(request);
+            if let Inner::Ready { response: Some(response) } = &first.inner
+                && self.engines.error_page(response.status()).is_none()
+            {
+                return first;
+            }
+            let engines = Arc::clone(&self.engines);
             let future = Box::pin(error_page::respond(first, self.clone(), engines, again));
             return ResponseFuture { inner: Inner::Boxed { future } };
         }

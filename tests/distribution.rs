@@ -1,12 +1,16 @@
 //! Behaviours, the origin that each names, what they forward, and pages in place of errors.
 mod support;
 
-use http::{Method, StatusCode};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
 use std::time::Duration;
 use support::{World, answer, fail, ok, pass, settle, world_with};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_cdn::{
-    Behaviour, CachePolicy, Distribution, DistributionBuilder, Dynamic, ForwardedHeaders,
-    KeyPolicy, OriginName, Parameters,
+    Behaviour, CachePolicy, CdnCacheLayer, Distribution, DistributionBuilder, Dynamic,
+    ForwardedHeaders, KeyPolicy, MemoryStore, OriginName, Parameters,
 };
 
 fn world(distribution: DistributionBuilder) -> World {
@@ -206,7 +210,7 @@ async fn a_page_takes_the_place_of_an_error() {
     settle().await;
     assert_eq!(w.get("/c").told().await, "502 sorry (hit)");
     assert_eq!(w.get("/d").told().await, "403 plain (uri-miss)", "the page is not there either");
-    assert_eq!(w.head("/a").await.status, 404);
+    assert_eq!(w.head("/b").await.status, 200);
 }
 
 #[test]
@@ -243,5 +247,120 @@ fn err_patterns_hosts_and_pages_that_are_none() {
         let [status, page] = [status, page].map(|code| StatusCode::from_u16(code).unwrap());
         let builder = Distribution::builder(cached()).error_page(status, path, Some(page));
         assert!(builder.build().unwrap_err().to_string().contains("error page"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_names_no_host_falls_under_the_behaviour_of_the_default_one() {
+    let keys = KeyPolicy::default().default_host("site.example");
+    let w = world(
+        Distribution::builder(cached().key_policy(keys).origin("others"))
+            .behaviour("*", cached().host("site.example").origin("site")),
+    );
+    w.origin.always("/", |seen| ok(seen.field("host").unwrap_or("nobody").to_owned()).max_age(60));
+    for ask in [w.get("/").origin_form("/"), w.get("/").origin_form("/").header("host", "")] {
+        ask.version(http::Version::HTTP_10).told().await;
+        settle().await;
+        assert_eq!(origin_of(&w).as_deref(), Some("site"), "what has its key is its own");
+        assert_eq!(w.origin.last().field("host"), Some("site.example"), "and it is told so");
+    }
+    assert_eq!(w.get("http://site.example/").told().await, "200 site.example (hit)");
+    assert_eq!(w.origin.count(), 1);
+}
+
+#[test]
+fn err_behaviours_with_default_hosts_of_their_own() {
+    let with = |host: &str| cached().key_policy(KeyPolicy::default().default_host(host));
+    let built = |default, own| Distribution::builder(default).behaviour("/a", own).build();
+    let error = built(with("a.example"), with("b.example")).unwrap_err().to_string();
+    assert!(error.contains("b.example") && error.contains("/a"), "{error}");
+    built(cached(), with("b.example")).unwrap_err();
+    built(with("a.example"), with("a.example")).unwrap();
+    built(with("a.example"), cached()).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn rfc9112_s3_2_two_hosts_have_no_behaviour() {
+    let w = world(Distribution::builder(Behaviour::dynamic()));
+    for target in ["http://a.example/", "/"] {
+        let ask = w.client.ask("POST", target).origin_form(target);
+        let ask = ask.header("host", "a.example").header("host", "b.example");
+        assert_eq!(ask.await.status, 400, "{target}");
+    }
+    assert_eq!(w.origin.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rfc9112_s3_2_2_the_behaviour_that_is_chosen_and_the_host_that_is_forwarded_are_one() {
+    let w = world(
+        Distribution::builder(Behaviour::dynamic().origin("others"))
+            .behaviour("*", Behaviour::dynamic().host("a.example").origin("a")),
+    );
+    for method in ["GET", "POST", "OPTIONS"] {
+        w.origin.says("/", ok(""));
+        let ask = w.client.ask(method, "http://a.example/").header("host", "b.example");
+        assert_eq!(ask.await.status, 200);
+        assert_eq!(origin_of(&w).as_deref(), Some("a"));
+        assert_eq!(w.origin.last().field("host"), Some("a.example"), "{method}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_behaviour_without_an_origin_names_none() {
+    let w = world(Distribution::builder(cached()));
+    w.origin.says("/", ok(""));
+    w.get("/").extension(OriginName::from("chosen outside")).await;
+    assert_eq!(origin_of(&w), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_read_while_its_page_is_fetched() {
+    let w = world(
+        Distribution::builder(cached())
+            .error_page(StatusCode::INTERNAL_SERVER_ERROR, "/sorry", None)
+            .error_page(StatusCode::BAD_GATEWAY, "/gone", None),
+    );
+    // The page comes only when the connection of the error is free.
+    for (error, page, told) in [
+        (500, ok("sorry"), "500 sorry (uri-miss)"),
+        (502, answer(404), "502 long and longer (uri-miss)"),
+    ] {
+        let (error, feed) = answer(error).says("no-store").fed();
+        w.origin.says("/", error);
+        let (page, hold) = page.held();
+        w.origin.says(if told.contains("sorry") { "/sorry" } else { "/gone" }, page);
+        let reply = w.get("/").start_told();
+        settle().await;
+        feed.chunk("long and ");
+        settle().await;
+        feed.chunk("longer");
+        settle().await;
+        assert_eq!(feed.pulled(), 2, "its connection is not held up");
+        feed.end();
+        hold.release();
+        assert_eq!(reply.await.unwrap(), told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_need_an_empty_request_body() {
+    let distribution = Distribution::builder(cached())
+        .error_page(StatusCode::NOT_FOUND, "/sorry", None)
+        .build()
+        .unwrap();
+    let builder =
+        || CdnCacheLayer::builder(MemoryStore::new(1 << 20)).distribution(distribution.clone());
+    let app = service_fn(|request: Request<Body>| async move {
+        let is_page = request.uri().path() == "/sorry";
+        let response = Response::builder().status(if is_page { 200 } else { 404 });
+        response.body(Full::new(Bytes::from(if is_page { "sorry" } else { "plain" })))
+    });
+    for (layer, told) in
+        [(builder().build(), "plain"), (builder().empty_body(Body::empty).build(), "sorry")]
+    {
+        let request = Request::get("http://example.com/").body(Body::empty()).unwrap();
+        let response = layer.layer(app).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 404);
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), told);
     }
 }

@@ -243,8 +243,7 @@ fn one(rules: &Rules, policy: &KeyPolicy, head: &Parts) -> Keyed {
 
     // What is forwarded has the same key, and is not changed a second time.
     let is_as_keyed = fuzzing::is_forwarded_as_keyed(policy, head);
-    let mut prepared = head.clone();
-    fuzzing::prepare(policy, &mut prepared, query.clone());
+    let prepared = fuzzing::prepare(policy, head.clone(), query.clone());
     let (again, unchanged) = fuzzing::key(policy, &prepared).expect("it still has a key");
     assert_eq!((&again, unchanged), (&key, None), "{head:?} {prepared:?}");
     assert!(fuzzing::is_forwarded_as_keyed(policy, &prepared));
@@ -261,6 +260,9 @@ fn one(rules: &Rules, policy: &KeyPolicy, head: &Parts) -> Keyed {
         // RFC 9112 section 3.2.2.
         let forwarded = &prepared.headers[header::HOST];
         assert_eq!(forwarded, authority.as_str(), "instead of {host:?}");
+    }
+    if head.uri.authority().is_none() {
+        assert!(!prepared.headers[header::HOST].is_empty(), "the origin knows for which host it answers");
     }
 
     // Of the URI alone, and of its groups.

@@ -23,6 +23,10 @@ pub(super) enum Wrong {
     Pattern { pattern: String, reason: &'static str },
     #[error("host {host:?} of behaviour {pattern}: {reason}")]
     Host { pattern: String, host: String, reason: &'static str },
+    #[error(
+        "default host {host:?} of behaviour {pattern}: the behaviour is chosen by the host, so all have that of the default behaviour"
+    )]
+    DefaultHost { pattern: String, host: String },
     #[error("error page {path:?} for {status}: {reason}")]
     ErrorPage { status: StatusCode, path: String, reason: &'static str },
 }

@@ -71,18 +71,24 @@ impl Distribution {
 
     /// The place of the behaviour that is for this request; `None` for the default.
     pub(crate) fn route(&self, uri: &Uri, headers: &HeaderMap) -> Option<usize> {
-        let (host, path) = (host_of(uri, headers), uri.path());
+        let (host, path) = (self.host_of(uri, headers), uri.path());
         self.behaviours.iter().position(|matched| {
             matched.path.matches(path)
                 && matched.host.as_ref().is_none_or(|wanted| wanted.matches(host))
         })
     }
-}
 
-/// The authority of an absolute target wins over `Host` (RFC 9112 section 3.2.2).
-fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
-    let named = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    uri.host().or(named).unwrap_or_default()
+    /// The host that the key will have: what is chosen by another one would be stored under the key of another behaviour.
+    fn host_of<'a>(&'a self, uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
+        if let Some(host) = uri.host() {
+            return host;
+        }
+        let named = headers.get(header::HOST).filter(|host| !host.is_empty());
+        match named {
+            Some(host) => host.to_str().unwrap_or_default(),
+            None => self.default.keys.default_host_name().unwrap_or_default(),
+        }
+    }
 }
 
 /// What becomes of the requests that fall under it.
@@ -205,10 +211,15 @@ impl DistributionBuilder {
     /// The distribution.
     ///
     /// # Errors
-    /// If a pattern, a host or an error page is none, or if a behaviour is hidden completely by an earlier one.
+    /// If a pattern, a host or an error page is none, if a behaviour is hidden completely by an earlier one, or if one has another
+    /// [default host](KeyPolicy::default_host) than the default behaviour.
     pub fn build(self) -> Result<Distribution, DistributionError> {
         let mut behaviours: Vec<Matched> = Vec::with_capacity(self.behaviours.len());
-        for (pattern, behaviour) in self.behaviours {
+        for (pattern, mut behaviour) in self.behaviours {
+            behaviour
+                .keys
+                .share_default_host(&self.default.keys)
+                .map_err(|host| Wrong::DefaultHost { pattern: pattern.clone(), host })?;
             let path = PathPattern::new(&pattern)
                 .map_err(|reason| Wrong::Pattern { pattern: pattern.clone(), reason })?;
             let host = behaviour.host.as_deref().map(HostPattern::new).transpose();

@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub(crate) enum Begin<Q, B> {
     /// It is answered already.
     Answer(Response<CacheBody<B>>),
-    /// It takes no part: forwarded untouched.
+    /// It takes no part: forwarded as it came, but for its host and what it says of its way.
     Forward(Request<Q>, CacheStatus),
     /// It takes no part, but its answer may make stored responses invalid.
     Unsafe(Request<Q>),
@@ -49,6 +49,9 @@ impl Engine {
         if self.policy.loop_id.as_ref().is_some_and(|id| forwarding::is_loop(request.headers(), id))
         {
             return Begin::Answer(self.refuse(StatusCode::LOOP_DETECTED, Detail::Loop));
+        }
+        if self.keys.settle_host(&mut request).is_err() {
+            return Begin::Answer(self.refuse(StatusCode::BAD_REQUEST, Detail::BadRequest));
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             self.mark(request.version(), request.headers_mut());

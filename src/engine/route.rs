@@ -1,10 +1,11 @@
 //! Which behaviour a request falls under: one engine for each, which share all but their rules.
 use super::Engine;
 use crate::{
-    Behaviour, CacheBody, Distribution, Dynamic, KeyPolicy, distribution::ErrorPage,
+    Behaviour, CacheBody, Distribution, Dynamic, KeyPolicy, OriginName, distribution::ErrorPage,
     semantics::cache_status::Detail,
 };
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
+use http_body::Body;
 use std::sync::Arc;
 
 /// The engines of one layer.
@@ -20,6 +21,8 @@ struct Routed {
     distribution: Distribution,
     /// In the order of the behaviours.
     engines: Vec<Arc<Engine>>,
+    #[cfg(feature = "tracing")]
+    warned: std::sync::Once,
 }
 
 /// Where a request goes.
@@ -43,7 +46,13 @@ impl Engines {
         let under = |behaviour| Arc::new(engine.under(behaviour, &all_keys, rules_live));
         let engines = behaviours.iter().map(|behaviour| under(behaviour)).collect();
         let default = under(&distribution.default);
-        Self { default, routed: Some(Box::new(Routed { distribution, engines })) }
+        let routed = Routed {
+            distribution,
+            engines,
+            #[cfg(feature = "tracing")]
+            warned: std::sync::Once::new(),
+        };
+        Self { default, routed: Some(Box::new(routed)) }
     }
 
     /// What is the same for all behaviours may be asked of this one.
@@ -52,9 +61,14 @@ impl Engines {
     }
 
     /// Makes a request what its behaviour lets through, and finds its engine; or the answer, if it is not allowed.
-    pub(crate) fn route<Q, B>(&self, request: &mut Request<Q>) -> Route<'_, B> {
+    pub(crate) fn route<Q: Body, B>(&self, request: &mut Request<Q>) -> Route<'_, B> {
         let Some(routed) = &self.routed else { return Route::To(&self.default) };
-        let Routed { distribution, engines } = &**routed;
+        let Routed { distribution, engines, .. } = &**routed;
+        // RFC 9112 section 3.2: which of two hosts would it be for?
+        if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
+            let refused = self.default.refuse(StatusCode::BAD_REQUEST, Detail::BadRequest);
+            return Route::Refused(refused);
+        }
         let matched = distribution.route(request.uri(), request.headers());
         let of = |at: usize| Some((&distribution.behaviours.get(at)?.behaviour, engines.get(at)?));
         let (behaviour, engine) =
@@ -62,11 +76,13 @@ impl Engines {
         if !behaviour.allows(request.method()) {
             return Route::Refused(engine.refuse(StatusCode::FORBIDDEN, Detail::MethodNotAllowed));
         }
-        behaviour.forwarded.apply(&behaviour.keys, request.headers_mut());
+        let has_content = !request.body().is_end_stream();
+        behaviour.forwarded.apply(&behaviour.keys, request.headers_mut(), has_content);
         // What stands outside does not choose for the operator.
         let extensions = request.extensions_mut();
-        if let Some(origin) = &behaviour.origin {
-            extensions.insert(origin.clone());
+        match &behaviour.origin {
+            Some(origin) => drop(extensions.insert(origin.clone())),
+            None => drop(extensions.remove::<OriginName>()),
         }
         if behaviour.is_dynamic {
             extensions.insert(Dynamic);
@@ -83,6 +99,19 @@ impl Engines {
 
     pub(crate) fn has_error_pages(&self) -> bool {
         !self.error_pages().is_empty()
+    }
+
+    /// Says once that errors stay as they are.
+    pub(crate) fn warn_of_no_page(&self) {
+        #[cfg(feature = "tracing")]
+        if let Some(routed) = &self.routed {
+            routed.warned.call_once(|| {
+                tracing::warn!(
+                    target: "tower_cdn",
+                    "error pages are not fetched: `Builder::empty_body` has to tell how an empty request body is made"
+                );
+            });
+        }
     }
 
     fn error_pages(&self) -> &[ErrorPage] {

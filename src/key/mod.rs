@@ -1,14 +1,17 @@
 //! The cache key (RFC 9111 section 2): what makes two requests ask for the same thing.
+mod authority;
 mod bytes;
 mod hash;
+mod host;
 mod influential;
 mod policy;
 mod survey;
 mod target;
 
+pub(crate) use authority::canonical_host;
 pub use policy::{Influential, KeyPolicy, Parameters};
 pub(crate) use survey::Survey;
-pub(crate) use target::{NoKey, canonical_host};
+pub(crate) use target::NoKey;
 
 use crate::semantics::selecting;
 use ::bytes::Bytes;

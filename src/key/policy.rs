@@ -110,12 +110,25 @@ impl KeyPolicy {
         self
     }
 
-    /// The host of requests that name none. Default: HTTP/1.1 requests without a host are answered with 400
+    /// The host of requests that name none; they are forwarded with it. Default: HTTP/1.1 requests without a host are answered with 400
     /// (RFC 9112 section 3.2), others are forwarded without the cache.
+    ///
+    /// All behaviours of a [`Distribution`](crate::Distribution) have that of its default behaviour.
     #[must_use]
     pub fn default_host(mut self, host: impl Into<String>) -> Self {
         self.default_host = Some(host.into());
         self
+    }
+
+    /// Takes over the default host of the `other` policy. The error is its own, if that is a different one.
+    pub(crate) fn share_default_host(&mut self, other: &Self) -> Result<(), String> {
+        let own = self.default_host.take().filter(|own| Some(own) != other.default_host.as_ref());
+        self.default_host.clone_from(&other.default_host);
+        own.map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn default_host_name(&self) -> Option<&str> {
+        self.default_host.as_deref()
     }
 
     /// The scheme of requests whose target has none is `https`. Default: `http`.

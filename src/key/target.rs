@@ -1,5 +1,8 @@
 //! From a request to its key: the target URI (RFC 9110 section 7.1), and what the policy adds.
-use super::{CacheKey, Influential, Key, KeyPolicy, Parameters, Survey, Tag, influential};
+use super::{
+    CacheKey, Influential, Key, KeyPolicy, Parameters, Survey, Tag, authority::Authority,
+    influential,
+};
 use crate::semantics::fields;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts, uri::Scheme};
 
@@ -85,33 +88,6 @@ impl KeyPolicy {
         if self.influential == Influential::Strip {
             influential::remove(&mut head.headers);
         }
-        // RFC 9112 section 3.2.2: the authority of an absolute-form target wins over Host.
-        if let Some(authority) = head.uri.authority()
-            && let Some(host) = head.headers.get(header::HOST)
-            && host != authority.as_str()
-            && let Ok(value) = HeaderValue::from_str(authority.as_str())
-        {
-            head.headers.insert(header::HOST, value);
-        }
-    }
-
-    /// The one host that a request names (RFC 9112 section 3.2), with its port.
-    fn host<'a>(&'a self, head: &'a Parts, survey: &Survey<'a>) -> Result<&'a [u8], NoKey> {
-        if survey.hosts > 1 {
-            return Err(NoKey::Malformed);
-        }
-        if let Some(authority) = head.uri.authority() {
-            return if authority.as_str().contains('@') {
-                // RFC 9110 section 4.2.4: a host that hides behind a user name.
-                Err(NoKey::Malformed)
-            } else {
-                Ok(authority.as_str().as_bytes())
-            };
-        }
-        let named = survey.host.map(HeaderValue::as_bytes).filter(|host| !host.is_empty());
-        named.or_else(|| self.default_host.as_deref().map(str::as_bytes)).ok_or({
-            if head.version == http::Version::HTTP_11 { NoKey::Malformed } else { NoKey::NoHost }
-        })
     }
 
     fn push_target(
@@ -185,62 +161,6 @@ impl KeyPolicy {
     }
 }
 
-/// `host[:port]`, taken apart.
-struct Authority<'a> {
-    /// Without the dot of the root; an IPv6 address is in brackets.
-    host: &'a [u8],
-    /// Empty if none is named.
-    port: &'a [u8],
-    has_capitals: bool,
-}
-
-impl<'a> Authority<'a> {
-    fn read(authority: &'a [u8]) -> Option<Self> {
-        let seen = authority.iter().fold(0, |seen, byte| seen | HOST_BYTES[usize::from(*byte)]);
-        if seen & NEVER != 0 {
-            return None;
-        }
-        let is_plain = seen & DELIMITER == 0;
-        let colon = if is_plain { None } else { authority.iter().rposition(|b| *b == b':') };
-        let (host, port) = colon
-            .and_then(|at| Some((authority.get(..at)?, authority.get(at.checked_add(1)?..)?)))
-            .filter(|(_, port)| !port.contains(&b']'))
-            .unwrap_or((authority, b""));
-        let host = host.strip_suffix(b".").unwrap_or(host);
-        let is_bracketed = host.starts_with(b"[");
-        let sound = !host.is_empty()
-            && !host.ends_with(b".")
-            && (is_plain
-                || is_bracketed == host.ends_with(b"]")
-                    && (is_bracketed || !host.contains(&b':'))
-                    && port.len() <= 5
-                    && port.iter().all(u8::is_ascii_digit));
-        sound.then_some(Self { host, port, has_capitals: seen & CAPITAL != 0 })
-    }
-}
-
-/// Colons and brackets.
-const DELIMITER: u8 = 1;
-const CAPITAL: u8 = 2;
-/// Invisible, or the end of a host elsewhere.
-const NEVER: u8 = 4;
-
-/// What a byte of `host[:port]` is: a table, since this is asked for each byte of each request's host.
-const HOST_BYTES: [u8; 256] = {
-    let mut table = [NEVER; 256];
-    let mut byte = b'!';
-    while byte <= b'~' {
-        table[byte as usize] = match byte {
-            b'/' | b'?' | b'#' | b'@' | b',' | b'\\' | b'"' | b'<' | b'>' => NEVER,
-            b':' | b'[' | b']' => DELIMITER,
-            b'A'..=b'Z' => CAPITAL,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    table
-};
-
 enum Query<'a> {
     Kept(Option<&'a str>),
     Changed(String),
@@ -271,13 +191,6 @@ pub(crate) enum NoKey {
     NoHost,
     /// Its URL is too long to be a key.
     TooLong,
-}
-
-/// The name of a host as keys have it. `None` if it is none, or has a port.
-pub(crate) fn canonical_host(name: &str) -> Option<String> {
-    let Authority { host, port, .. } = Authority::read(name.as_bytes())?;
-    let is_host = port.is_empty() && !name.ends_with(':');
-    str::from_utf8(host).ok().filter(|_| is_host).map(str::to_ascii_lowercase)
 }
 
 #[cfg(test)]
@@ -384,13 +297,6 @@ mod tests {
         policy.prepare(&mut head, keyed.query);
         assert_eq!(head.uri, "http://a/x?b=3&c=1");
         assert!(head.headers.is_empty());
-    }
-
-    #[test]
-    fn rfc9112_s3_2_2_the_absolute_form_wins_and_is_what_is_forwarded() {
-        let mut head = head("http://a.example/", &[("host", "b.example")]);
-        KeyPolicy::default().prepare(&mut head, None);
-        assert_eq!(head.headers[header::HOST], "a.example");
     }
 
     #[test]

@@ -72,6 +72,12 @@ impl<S> Ask<S> {
         self
     }
 
+    /// What stands outside of the cache has put this into the request.
+    pub(crate) fn extension(mut self, extension: impl Clone + Send + Sync + 'static) -> Self {
+        self.request.extensions_mut().insert(extension);
+        self
+    }
+
     /// In origin form: the target without scheme and host.
     pub(crate) fn origin_form(mut self, target: &str) -> Self {
         *self.request.uri_mut() = target.parse().expect("a target");
