@@ -163,7 +163,7 @@ impl Said {
 
     /// `trailers::storable`.
     pub fn storable_trailers(&self, trailers: HeaderMap, max: usize) -> Option<HeaderMap> {
-        trailers::storable(trailers, &self.0, max)
+        trailers::storable(trailers, &self.0, &[], max)
     }
 
     /// What `storing::Unstorable` leaves.

@@ -371,6 +371,22 @@ async fn soft_is_not_used_while_it_is_validated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn soft_is_not_for_clients_that_take_what_is_stale() {
+    let w = world_with(|b| b.policy(CachePolicy::default().honor_request_directives(true)));
+    w.origin.says("/a", ok("old").max_age(1_000));
+    w.get("/a").told().await;
+    pass(5).await;
+    handle(&w).invalidate_all().soft().await.unwrap();
+    for seconds in [0, 10] {
+        pass(seconds).await;
+        w.origin.says("/a", ok("new").max_age(0));
+        let ask = w.get("/a").header("cache-control", "max-stale");
+        assert_eq!(ask.told().await, "200 new (stale)", "after {seconds} s");
+        handle(&w).invalidate_all().soft().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn followers_of_a_failing_origin_share_what_is_stale() {
     let w = world();
     w.origin.says("/a", ok("a").says("max-age=1000, stale-if-error=50"));

@@ -121,15 +121,20 @@ impl Engine {
         asks: bool,
     ) -> Result<Response<CacheBody<B>>, Option<Box<LookUp>>> {
         match self.peek(primary, head).ok_or(None)? {
-            Peeked::Plain(found) => match self.freshness_if_fresh(&found, directives) {
-                Some(freshness) => Ok(self.hit_at_once(head, found, freshness, asks)),
-                None => Err(Some(Box::new(LookUp::plain(primary.clone(), found)))),
-            },
+            Peeked::Plain(found) => {
+                let freshness = found.head.freshness(&self.clock.read());
+                if self.judge(directives, &found.head, freshness) == Verdict::Fresh {
+                    Ok(self.hit_at_once(head, found, freshness, asks))
+                } else {
+                    Err(Some(Box::new(LookUp::plain(primary.clone(), found))))
+                }
+            }
             Peeked::Other(look) => {
-                let freshness = look
-                    .found
-                    .as_ref()
-                    .and_then(|found| self.freshness_if_fresh(found, directives));
+                let freshness = look.found.as_ref().and_then(|found| {
+                    let freshness = found.head.freshness(&self.clock.read());
+                    let verdict = self.judge_found(directives, &look, found, freshness);
+                    (verdict == Verdict::Fresh).then_some(freshness)
+                });
                 match (freshness, look) {
                     (Some(freshness), LookUp { found: Some(found), .. }) => {
                         Ok(self.hit_at_once(head, found, freshness, asks))
@@ -138,16 +143,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    fn freshness_if_fresh(
-        &self,
-        found: &Found,
-        directives: &RequestDirectives,
-    ) -> Option<Freshness> {
-        let freshness = found.head.freshness(&self.clock.read());
-        let verdict = self.judge(directives, &found.head, freshness);
-        (verdict == Verdict::Fresh).then_some(freshness)
     }
 
     fn hit_at_once<B>(

@@ -372,7 +372,8 @@ impl Engine {
         };
         let fresh = look.found.as_ref().filter(|found| {
             let freshness = found.head.freshness(&self.clock.read());
-            is_new(found) && self.judge(&asked.directives, &found.head, freshness) == Verdict::Fresh
+            is_new(found)
+                && self.judge_found(&asked.directives, &look, found, freshness) == Verdict::Fresh
         });
         let landed = fresh.map(|found| Landed::stored(look.key.clone(), found.clone()));
         if look.found.is_none() {

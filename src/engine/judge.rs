@@ -1,7 +1,11 @@
 //! May this head answer this request now, or in place of a failing origin, under the policy of its behaviour?
-use super::Engine;
+use super::{
+    Engine,
+    look_up::{Found, LookUp},
+};
 use crate::{
     semantics::{
+        cache_status::Forward,
         directives::RequestDirectives,
         freshness::Freshness,
         reuse::{self, Verdict},
@@ -18,6 +22,22 @@ impl Engine {
         freshness: Freshness,
     ) -> Verdict {
         reuse::judge(asked, &head.directives.get(), freshness, &self.policy.stale)
+    }
+
+    /// The same for what a look-up has found: what was made invalid softly answers nobody before it was validated, not even who takes what is stale.
+    pub(super) fn judge_found(
+        &self,
+        asked: &RequestDirectives,
+        look: &LookUp,
+        found: &Found,
+        freshness: Freshness,
+    ) -> Verdict {
+        match self.judge(asked, &found.head, freshness) {
+            Verdict::Fresh if look.invalidated && !freshness.is_fresh() => {
+                Verdict::MustAsk(Forward::Stale)
+            }
+            verdict => verdict,
+        }
     }
 
     /// RFC 5861 section 4. An old fault says no more than the new one.

@@ -279,8 +279,8 @@ where
         let response = StoredResponse { head: stored_head, content };
         let (arrived, has_arrived) = oneshot::channel::<()>();
         let pumping = async {
-            let limits = &self.engine.policy.limits;
-            pump(body, &head.directives.get(), writer, &rope, &self.lead, limits).await;
+            let policy = &self.engine.policy;
+            pump(body, &head.directives.get(), writer, &rope, &self.lead, policy).await;
             drop(arrived);
         };
         let putting = async {

@@ -87,8 +87,8 @@ where
         }
         let (id, directives) = (head.content, head.directives.get().into_owned());
         let content = Content::arriving(rope.clone(), first, room);
-        let limits = &self.engine.policy.limits;
-        let pumping = pump(body, &directives, writer, &rope, &self.lead, limits);
+        let policy = &self.engine.policy;
+        let pumping = pump(body, &directives, writer, &rope, &self.lead, policy);
         let putting = async {
             let (head, content) = combine(self.look.part.as_ref(), head, content).await?;
             // What has come complete in the meantime is worth more than parts.

@@ -1,7 +1,7 @@
 //! From the origin's body to the rope, as fast as the readers allow.
 use super::{flight::Lead, within::within};
 use crate::{
-    policy::Limits,
+    CachePolicy,
     semantics::{directives::Directives, trailers},
     stored::rope::{Room, Rope, Writer},
 };
@@ -25,10 +25,11 @@ pub(crate) async fn pump<B>(
     writer: Writer,
     rope: &Rope,
     lead: &Lead,
-    limits: &Limits,
+    policy: &CachePolicy,
 ) where
     B: Body<Data = Bytes>,
 {
+    let limits = &policy.limits;
     let mut body = pin!(body);
     let mut arrived = 0_u64;
     let mut trailer_section = None;
@@ -89,8 +90,9 @@ pub(crate) async fn pump<B>(
     if !lead.may_store() {
         rope.refuse_store();
     }
-    let shared = trailer_section
-        .and_then(|section| trailers::storable(section, directives, limits.max_head));
+    let shared = trailer_section.and_then(|section| {
+        trailers::storable(section, directives, &policy.tag_fields, limits.max_head)
+    });
     writer.finish(shared);
 }
 

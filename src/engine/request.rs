@@ -62,7 +62,7 @@ where
         None => look.miss(),
         Some(found) => {
             let freshness = found.head.freshness(&now);
-            match engine.judge(&asked.directives, &found.head, freshness) {
+            match engine.judge_found(&asked.directives, &look, found, freshness) {
                 Verdict::Fresh => return Ok(engine.hit_with(&asked, found, freshness, None)),
                 Verdict::StaleWhileRevalidate => {
                     let detail = Some(Detail::StaleWhileRevalidate);

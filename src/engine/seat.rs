@@ -124,7 +124,7 @@ impl Engine {
     fn fresh(&self, asked: &Asked, look: &LookUp) -> Option<(Landed, Supply)> {
         let found = look.found.clone()?;
         let freshness = found.head.freshness(&self.clock.read());
-        if self.judge(&asked.directives, &found.head, freshness) != Verdict::Fresh {
+        if self.judge_found(&asked.directives, look, &found, freshness) != Verdict::Fresh {
             return None;
         }
         let landed = Landed::stored(look.key.clone(), found);

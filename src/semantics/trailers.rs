@@ -3,13 +3,15 @@ use super::{directives::Directives, storing::HOP_BY_HOP};
 use http::{HeaderMap, HeaderName, header};
 
 /// What is left of the trailer section if it is to be shared: nothing that only the head may say (RFC 9110 section 6.5.1), that is for one client, or that the
-/// head withholds. `None` if nothing is left, or if it is longer than `max` bytes.
+/// head withholds; nor the fields that list `tags` for the cache. `None` if nothing is left, or if it is longer than `max` bytes.
 pub(crate) fn storable(
     mut trailers: HeaderMap,
     directives: &Directives,
+    tags: &[HeaderName],
     max: usize,
 ) -> Option<HeaderMap> {
-    for name in HOP_BY_HOP.iter().chain(&HEAD_ONLY).chain(directives.withheld_fields()) {
+    for name in HOP_BY_HOP.iter().chain(&HEAD_ONLY).chain(directives.withheld_fields()).chain(tags)
+    {
         trailers.remove(name);
     }
     let bytes: usize =
@@ -52,7 +54,8 @@ mod tests {
     fn left(fields: &[(&'static str, &str)], says: &str) -> Vec<String> {
         let head = [(header::CACHE_CONTROL, says.parse().unwrap())].into_iter().collect();
         let fields = fields.iter().map(|(n, v)| (HeaderName::from_static(n), v.parse().unwrap()));
-        let left = storable(fields.collect(), &Directives::of_response(&head), 20);
+        let tags = [HeaderName::from_static("x-tag")];
+        let left = storable(fields.collect(), &Directives::of_response(&head), &tags, 20);
         left.iter().flat_map(HeaderMap::keys).map(ToString::to_string).collect()
     }
 
@@ -67,6 +70,11 @@ mod tests {
     fn s5_2_2_7_what_the_head_withholds_is_dropped() {
         assert_eq!(left(&[("x-sum", "1"), ("x-user", "b")], "private=\"X-User\""), ["x-sum"]);
         assert_eq!(left(&[("x-sum", "1"), ("x-user", "b")], "no-cache=\"x-sum\""), ["x-user"]);
+    }
+
+    #[test]
+    fn what_lists_tags_for_the_cache_is_dropped() {
+        assert_eq!(left(&[("x-sum", "1"), ("x-tag", "b")], ""), ["x-sum"]);
     }
 
     #[test]
