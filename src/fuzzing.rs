@@ -1,7 +1,8 @@
 //! The private parsers and decisions, for the targets in `fuzz/`. It is there under `--cfg fuzzing` only, and no part of the API.
 #![expect(clippy::result_unit_err, clippy::type_complexity, reason = "they are shown as they are")]
 use crate::{
-    CacheKey, CachePolicy, CacheStatus, Detail, Forward, KeyPolicy, NotStored, SetCookie,
+    CacheKey, CachePolicy, CacheStatus, Detail, Distribution, Forward, KeyPolicy, NotStored,
+    SetCookie,
     invalidation::record,
     key::Survey,
     semantics::{
@@ -78,6 +79,11 @@ as_they_are! {
 /// `stored::compact`, with room for some content.
 pub fn compact(headers: &HeaderMap) -> HeaderMap {
     stored::compact(headers.iter(), 7).0
+}
+
+/// `Distribution::route`.
+pub fn route(distribution: &Distribution, uri: &Uri, headers: &HeaderMap) -> Option<usize> {
+    distribution.route(uri, headers)
 }
 
 /// `groups::of_response`: the tags that are kept, and whether it has any.

@@ -262,7 +262,10 @@ fn one(rules: &Rules, policy: &KeyPolicy, head: &Parts) -> Keyed {
         assert_eq!(forwarded, authority.as_str(), "instead of {host:?}");
     }
     if head.uri.authority().is_none() {
-        assert!(!prepared.headers[header::HOST].is_empty(), "the origin knows for which host it answers");
+        assert!(
+            !prepared.headers[header::HOST].is_empty(),
+            "the origin knows for which host it answers"
+        );
     }
 
     // Of the URI alone, and of its groups.
