@@ -19,7 +19,7 @@ use std::{
 /// asked for before, whichever variant it is. A fetch that is under way is delivered to those who wait for it, and to nobody else; the same holds for a refresh behind a
 /// client's back. It takes the same time however much is stored: nothing is searched, each response is asked when it is looked up.
 ///
-/// An invalidation is hard, and what it names is gone; or [soft](Invalidate::soft), and it is stale from now.
+/// An invalidation is hard, and what it names is gone; or [soft](Invalidate::soft), and it is stale from now. It concerns all services and all [behaviours](crate::Distribution) of the layer.
 ///
 /// # Example: the pages of one host, and all that have a tag
 /// ```
@@ -134,6 +134,9 @@ impl Handle {
 ///
 /// # Cancel safety
 /// Nothing is done before it is polled. From the first poll on it is in force; dropping it after that leaves only the receipt behind.
+///
+/// # Panics
+/// When it is polled outside of a tokio runtime: a task tells the store.
 #[must_use = "nothing is invalidated until it is awaited"]
 pub struct Invalidate {
     engine: Arc<Engine>,
@@ -149,7 +152,7 @@ impl Invalidate {
         self
     }
 
-    /// Of this host only, whatever scheme and port. An URI has one already.
+    /// Of this host only, whatever scheme and port. It is an error for an URI, which names its host itself.
     pub fn host(mut self, host: impl AsRef<str>) -> Self {
         let of_host = |target: Target| target.of_host(host.as_ref());
         self.targets = self.targets.and_then(|targets| targets.into_iter().map(of_host).collect());

@@ -104,7 +104,10 @@ impl Builder {
         self
     }
 
-    /// Other rules for other paths and hosts. Its default behaviour takes the place of [`policy`](Self::policy) and [`key_policy`](Self::key_policy).
+    /// Other rules for other paths and hosts. Its default behaviour takes the place of [`policy`](Self::policy) and [`key_policy`](Self::key_policy). Default: none, and
+    /// these two hold for all requests.
+    ///
+    /// Its error pages need [`empty_body`](Self::empty_body) for most types of request bodies.
     pub fn distribution(mut self, distribution: Distribution) -> Self {
         self.distribution = Some(distribution);
         self
@@ -118,9 +121,13 @@ impl Builder {
 
     /// How to make an empty request body of the type that the services of this layer take.
     ///
-    /// It is used only where the origin's answer contradicts what it was asked, and has to be asked once more without conditions after the client's body is
-    /// spent. Without it such an answer is 502, or what is stored where `stale-if-error` permits. Known already: those of `http-body-util` over
-    /// [`Bytes`](bytes::Bytes).
+    /// The cache makes a request of its own where the client's body is spent:
+    /// - To fetch an [error page](crate::DistributionBuilder::error_page). Without an empty body no page is fetched, and clients get errors as they are.
+    /// - Where the origin's answer contradicts what it was asked, and it has to be asked once more without conditions. Without an empty body such an answer is 502, or what is
+    ///   stored where `stale-if-error` permits.
+    ///
+    /// Known already: `String`, and of `http-body-util` over [`Bytes`](bytes::Bytes) the types `Empty`, `Full`, and `UnsyncBoxBody` with the error [`Infallible`](std::convert::Infallible) or [`BoxError`](crate::BoxError). All
+    /// others have to be told, among them axum's `Body`. hyper's `Incoming` has no empty value: turn it into another type in front of the cache.
     ///
     /// # Example: for axum
     /// ```

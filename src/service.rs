@@ -131,7 +131,8 @@ impl<S> CdnCache<S> {
 }
 
 pin_project! {
-    /// Response future of [`CdnCache`]: a ready value for a hit, the inner service's own future for what takes no part.
+    /// Response future of [`CdnCache`]: a ready value for a hit, the inner service's own future for what takes no part, and a boxed one for all else: misses, unsafe methods,
+    /// and what may need an error page of a [`Distribution`](crate::Distribution).
     ///
     /// # Cancel safety
     /// Dropping it never disturbs anybody else: a fetch that it has started goes on for those who follow, and for the store.

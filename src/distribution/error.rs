@@ -1,7 +1,7 @@
 //! What is wrong with a distribution.
 use http::StatusCode;
 
-/// A [`Distribution`](super::Distribution) that cannot be built.
+/// A [`Distribution`](super::Distribution) that cannot be built. It prints what is wrong and where, and for a behaviour that is never used both patterns.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct DistributionError(#[from] Wrong);

@@ -18,6 +18,9 @@ use std::fmt;
 
 /// An ordered list of behaviours, and one for all requests that none of them matches. The first that matches counts.
 ///
+/// Paths are compared byte by byte, as they were received: what an origin takes for the same path (`/a/../b`, `//b`, `/%62`) may fall under another behaviour. Where a behaviour
+/// protects something, let the one behind it be as strict.
+///
 /// # Example: an API behind the same name as a site
 /// ```
 /// use tower_cdn::{Behaviour, CachePolicy, CdnCacheLayer, Distribution, MemoryStore};
@@ -58,8 +61,8 @@ pub(crate) struct ErrorPage {
     pub(crate) status: StatusCode,
 }
 
-/// The requests of a behaviour are taken by this origin alone, and not by a regional cache, since nothing of them is cached. Found among the extensions of
-/// requests that a [dynamic](Behaviour::dynamic) behaviour matches.
+/// A request extension that tells what stands behind the cache: nothing of this request is cached, so a cache further in would gain nothing by it. The requests that a
+/// [dynamic](Behaviour::dynamic) behaviour matches have it, and no others, whatever stands outside has put there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dynamic;
 
@@ -116,7 +119,7 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// Responses are cached as the policy says. GET, HEAD and OPTIONS are allowed, and `Authorization` and `Cookie` are not forwarded.
+    /// Responses are cached as the policy says. GET, HEAD and OPTIONS are allowed, and `Authorization` and `Cookie` are not forwarded, but for what the key policy names.
     pub fn new(policy: CachePolicy) -> Self {
         Self {
             policy,
@@ -129,7 +132,7 @@ impl Behaviour {
         }
     }
 
-    /// Nothing is cached; all methods are allowed and all fields forwarded.
+    /// Nothing is cached; all methods are allowed and all fields forwarded. A successful answer to an unsafe method invalidates what other behaviours have stored for its URI.
     pub fn dynamic() -> Self {
         Self {
             forwarded: ForwardedHeaders::All,
@@ -146,28 +149,29 @@ impl Behaviour {
         self
     }
 
-    /// The fields of requests that the origin gets.
+    /// The fields of requests that the origin gets. Default: [`ForwardedHeaders::AllButSensitive`], and all for a [dynamic](Self::dynamic) behaviour.
     #[must_use]
     pub fn forwarded_headers(mut self, which: ForwardedHeaders) -> Self {
         self.forwarded = which;
         self
     }
 
-    /// The methods that are allowed; requests with others are answered with 403.
+    /// The methods that are allowed; the cache itself answers requests with others, by 403. Default: GET, HEAD and OPTIONS, and all for a [dynamic](Self::dynamic) behaviour.
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.methods = Some(methods.into_iter().collect());
         self
     }
 
-    /// The origin that answers: its name is put among the extensions of each request. Default: none.
+    /// The origin that answers: its name is put among the extensions of each request, where `origins::ByExtension` finds it. Default: none.
     #[must_use]
     pub fn origin(mut self, name: impl Into<OriginName>) -> Self {
         self.origin = Some(name.into());
         self
     }
 
-    /// Only requests for this host: a name, or `*.example.com` for all names under it. Default: any. It counts for nothing on the default behaviour.
+    /// Only requests for this host, whatever their port: a name or an address, or `*.example.com` for all names under `example.com`, but not that one. Default: any. It counts for nothing
+    /// on the default behaviour.
     #[must_use]
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
@@ -196,8 +200,14 @@ impl DistributionBuilder {
         self
     }
 
-    /// Answers with the page at `path`, fetched through the distribution itself, in place of every response to GET and HEAD that has this status; with the status
-    /// `as_status` if there is one. If the page does not come with 200, the error stays as it was.
+    /// Answers with the page at `path`, in place of every response to GET and HEAD that has this status, whoever made it: the origin, the store, or the cache itself. An inner service that
+    /// fails counts as 502. The page has the status `as_status` if there is one, else that of the error. Of several pages for one status the first counts.
+    ///
+    /// The page is a request of the same client to the same host, without its conditions and ranges: it falls under the behaviour that its path matches, and is cached as
+    /// that says. If it does not come with 200, the error stays as it was.
+    ///
+    /// It needs an empty request body. Which one that is is known for the usual types of `http-body-util`; for all others, axum's `Body` among them, [`Builder::empty_body`](crate::Builder::empty_body) has
+    /// to tell, and without it no page is fetched.
     pub fn error_page(
         mut self,
         status: StatusCode,

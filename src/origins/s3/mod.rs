@@ -32,8 +32,8 @@ use tower_service::Service;
 /// - The path of a request names the object: `/a%20b` is the object `a b`, `/a+b` is `a+b`, `/a%2Fb` is the same as `/a/b`, and `//` stays as it is. It is sent
 ///   in the one form in which S3 expects paths to be signed. A path that climbs out of the bucket or of [`S3Bucket::prefix`], or that is not well encoded, is answered with 400, and one that
 ///   names no object with 404: nobody is shown what is in the bucket.
-/// - Ranges and conditions pass, and so do all other fields. Where a request is signed, `Authorization` and the `X-Amz-` fields of the client are removed: they would be signed in the name of the operator.
-///   The query is removed but for the parameters that [`S3Bucket::query`] names, for the same reason: it can ask for much else than an object.
+/// - Ranges and conditions pass, and so do all other fields. Where a request is signed, `Authorization` and the `X-Amz-` fields of the client are removed, which would be signed in the name of the operator, and
+///   `Connection`, which could take a signed field out. The query is always removed but for the parameters that [`S3Bucket::query`] names: it can ask for much else than an object.
 /// - Only GET and HEAD are signed. OPTIONS, which asks about cross-origin requests, is sent without a signature. Other methods are answered with
 ///   405 where they would be signed.
 ///

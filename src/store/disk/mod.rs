@@ -40,7 +40,7 @@ use std::{
 /// A store in a directory, bounded in bytes on the disk. What is stored outlives the process, whatever becomes of that. Clones share one store.
 ///
 /// Heads and small content lie in an index (redb), longer content in files. What is used stays, of the rest the oldest goes (SIEVE). In memory it takes at most 135
-/// bytes for each stored response, [32 MiB](DiskBuilder::index_cache) for the index, what [waits to be written](DiskBuilder::queue), and two
+/// bytes for each stored response, [32 MiB](DiskBuilder::index_cache) for the index and 8 bytes for each 4 KiB of it, what [waits to be written](DiskBuilder::queue), and two
 /// [parts](DiskBuilder::part_size) for each reader of long content.
 ///
 /// # What it promises
@@ -55,7 +55,7 @@ use std::{
 /// - What the disk cannot take, or not fast enough, is not stored, and [counted](DiskStats::dropped); what it would have replaced is gone. If the disk is full, or
 ///   fails, an event is logged (feature `tracing`), and writing goes on as soon as it can.
 ///
-/// No task waits for the disk: that is done on tokio's threads for blocking work.
+/// No task waits for the disk: that is done on tokio's threads for blocking work, so getting and putting needs a tokio runtime. Opening does not, and blocks.
 ///
 /// # Example
 /// ```
@@ -77,7 +77,7 @@ pub struct DiskStore(Arc<Handle>);
 struct Handle(Arc<Shared>);
 
 impl DiskStore {
-    /// Opens the store in this directory, with room for `capacity` bytes; makes it if it is not there.
+    /// Opens the store in this directory, with room for `capacity` bytes on the disk; makes it if it is not there. Blocks, as [`DiskBuilder::open`] does.
     ///
     /// # Errors
     /// If the directory is in use, is of an unknown version, or cannot be used.
@@ -116,6 +116,9 @@ impl DiskStore {
 
     /// Waits until all that is stored is known, which is found out in the background after opening. Responses are got and put before that; only where there
     /// is no room left, a put waits for it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
     pub async fn loaded(&self) {
         let mut loaded = self.shared().loaded.subscribe();
         // The sender is there as long as this store is.
@@ -127,6 +130,9 @@ impl DiskStore {
     ///
     /// # Errors
     /// If it was closed already.
+    ///
+    /// # Cancel safety
+    /// Once it was polled the store closes, whoever waits.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.shared().submit(Op::Close).await.map(drop)
     }

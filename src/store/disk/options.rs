@@ -73,7 +73,8 @@ impl DiskBuilder {
         self
     }
 
-    /// Opens the store; makes the directory if it is not there. Blocks for as long as that takes, which is not long: what takes time goes on in the background.
+    /// Opens the store; makes the directory if it is not there. Blocks for as long as that takes, which is not long: what takes time goes on in the background. A directory that is in use is waited for
+    /// for a second, since a store that was dropped may still be closing.
     ///
     /// # Errors
     /// If the directory is in use, is of an unknown version, or cannot be used.

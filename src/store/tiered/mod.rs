@@ -49,6 +49,10 @@ use uses::Uses;
 /// Near must not outlive the process if far does: a process that is killed between the two writes would leave the new response in near and the
 /// old one in far, and near may drop its own at any time.
 ///
+/// # Cancel safety
+///
+/// Dropping the future of a write at any point leaves nothing that may come back: far counts as out of date unless the write has come to its end.
+///
 /// # Memory
 ///
 /// Content up to the near limit is gathered in memory before it is put: 64 such responses at a time, in bytes; what comes on top goes to far
