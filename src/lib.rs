@@ -13,14 +13,16 @@
 //!
 //! # The life of a request
 //!
-//! 1. **Does it take part?** GET and HEAD without content do. All else is forwarded untouched, its future and its bodies unboxed, never
-//!    buffered; a successful answer to an unsafe method makes what is stored for its URI invalid.
-//! 2. **Look up.** The key is made of scheme, host, port, path and query, and of what [`KeyPolicy`] adds. `Vary` selects among variants.
-//! 3. **Judge.** Fresh: the answer is ready at once, and the inner service is neither called nor asked whether it is ready. Stale but
+//! 1. **Under which rules?** Those of the layer, or, with a [`Distribution`], those of the first behaviour that matches: it may refuse the method (403), and take away
+//!    fields that the origin is not to see ([`ForwardedHeaders`]).
+//! 2. **Does it take part?** GET and HEAD without content do. All else is passed on as it is, but for `Host`, which always names the target's host, and for `Via` and `CDN-Loop` where the policy
+//!    names them; its bodies are unboxed and never buffered. A successful answer to an unsafe method makes what is stored for its URI invalid.
+//! 3. **Look up.** The key is made of scheme, host, port, path and query, and of what [`KeyPolicy`] adds. `Vary` selects among variants.
+//! 4. **Judge.** Fresh: the answer is ready at once, and the inner service is neither called nor asked whether it is ready. Stale but
 //!    allowed: the same, and one fetch behind the client's back. Else the inner service is asked, with the validators of what is stored.
-//! 4. **Fetch.** One for all who ask for the same, in a task of its own. As soon as the head says that the response may be shared, all get it while its
+//! 5. **Fetch.** One for all who ask for the same, in a task of its own. As soon as the head says that the response may be shared, all get it while its
 //!    body arrives; the store is one more reader. If it may not, all are released at once.
-//! 5. **Deliver.** Conditions and ranges of the client are answered from the stored response; `Age` and `Cache-Status` tell what happened, and so does the
+//! 6. **Deliver.** Conditions and ranges of the client are answered from the stored response; `Age` and `Cache-Status` tell what happened, and so does the
 //!    [`CacheStatus`] among the response's extensions.
 //!
 //! # Cancel safety
@@ -33,6 +35,18 @@
 //! The service's error is the inner service's: the cache adds none. A fault of the store is a miss. The one thing that the cache can do to a
 //! client beside answering is to break off a body that is not complete, by a [`ContentError`].
 //!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! | --- | --- | --- |
+//! | `memory` | yes | [`MemoryStore`] and [`CdnCacheLayer::in_memory`] |
+//! | `disk` | no | `store::DiskStore`, on Unix; needs Rust 1.90 |
+//! | `tiered` | no | `Tiered`: one store in front of another |
+//! | `origins` | no | the module `origins`: selection of origins and failover |
+//! | `client` | no | `origins::HttpOrigin`: connections to an origin; implies `origins` |
+//! | `s3` | no | `origins::S3Origin`: private buckets; implies `origins` |
+//! | `tracing` | no | events with the target `tower_cdn`: one for each request, a warning for each fault of a store and for each origin that is skipped |
+//!
 //! # Runtime
 //!
 //! Fetches are tokio tasks and timers tokio timers: a tokio runtime with time enabled is needed.
@@ -43,7 +57,7 @@
 //! - [`CachePolicy`]: what is stored, for how long, with which limits; its presets.
 //! - [`Distribution`]: other rules for other paths and hosts, the origin that each asks, error pages.
 //! - [`KeyPolicy`]: what makes two requests ask for the same thing.
-//! - [`Store`] and [`store::conformance`]: keeping responses elsewhere; [`MemoryStore`]; `Tiered` (feature `tiered`).
+//! - [`store`]: keeping responses; [`MemoryStore`], `DiskStore` (feature `disk`), `Tiered` (feature `tiered`), and [`Store`] with [`store::conformance`] for one of your own.
 //! - [`CacheStatus`]: what happened to a request, and why.
 //! - [`Clock`]: tests in virtual time.
 //! - `origins` (feature `origins`): which origin answers, failover, one place for each object.
