@@ -1096,23 +1096,3 @@ async fn a_length_that_says_nothing_is_not_stored() {
         assert_eq!(stored, 0, "{length:?}: {detail:?}");
     }
 }
-
-#[test]
-fn security_names_what_is_there() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
-    let text = read("docs/security.md");
-    let names: Vec<_> = text
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter_map(|code| code.split_once("::"))
-        .filter(|(file, _)| file.starts_with(|c: char| c.is_ascii_lowercase()))
-        .filter(|(file, _)| *file != "file")
-        .collect();
-    assert!(names.len() > 80, "the names are found: {}", names.len());
-    for (file, test) in &names {
-        let tests = read(&format!("tests/{file}.rs"));
-        assert!(tests.contains(&format!("fn {test}()")), "{file}::{test} is no test");
-    }
-}
