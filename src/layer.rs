@@ -57,6 +57,33 @@ impl CdnCacheLayer {
         Builder { engine: Engine::new(store), distribution: None }
     }
 
+    /// The same cache under another distribution, for an operator who changes the rules of a cache that runs. The store, the fetches under way, invalidations and
+    /// statistics are shared with this layer and its services, which go on under their own rules: exchange them when it suits.
+    ///
+    /// - What is stored stays and answers as before, also where the new rules would not have stored it: a lifetime is decided when a response is stored.
+    ///   [`Handle::invalidate_all`] is for those who want otherwise.
+    /// - A request that finds a fetch of the other layer under way waits for it.
+    /// - A [`Handle`] of either layer speaks for both, and knows the keys of both.
+    ///
+    /// It takes the place of [`Builder::policy`], [`Builder::key_policy`] and [`Builder::distribution`]; all else stays as it was built.
+    ///
+    /// # Example: another lifetime, and what is stored stays
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_cdn::{Behaviour, CachePolicy, CdnCacheLayer, Distribution};
+    ///
+    /// # fn main() -> Result<(), tower_cdn::DistributionError> {
+    /// let layer = CdnCacheLayer::in_memory(64 * 1024 * 1024);
+    /// let policy = CachePolicy::default().default_ttl(Duration::from_secs(60));
+    /// let layer = layer.with_distribution(Distribution::builder(Behaviour::new(policy)).build()?);
+    /// # let _ = layer;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_distribution(&self, distribution: Distribution) -> Self {
+        Self { engines: Arc::new(self.engines.under(distribution)) }
+    }
+
     /// What controls the cache and tells how it does.
     pub fn handle(&self) -> Handle {
         Handle::new(Arc::clone(self.engines.any()))
@@ -71,7 +98,7 @@ impl<S> Layer<S> for CdnCacheLayer {
     }
 }
 
-/// Configures a [`CdnCacheLayer`]; the layer is shared, so it cannot change once it is built.
+/// Configures a [`CdnCacheLayer`]. The layer is shared, so it cannot change once it is built; [`CdnCacheLayer::with_distribution`] makes another one of the same cache.
 ///
 /// # Example
 /// ```

@@ -88,8 +88,8 @@ impl Engine {
     /// In force when this returns; the task only tells the store, whoever waits for it.
     fn invalidate(self: &Arc<Self>, draft: Draft, keys: Vec<CacheKey>) -> InForce {
         let now = self.clock.read();
-        let Made { rule, gone, has_forgotten } =
-            self.shared.rules.make(draft, now, self.policy.rules_live().max(self.rules_live));
+        let keep = self.policy.rules_live().max(self.shared.known.rules_live());
+        let Made { rule, gone, has_forgotten } = self.shared.rules.make(draft, now, keep);
         let number = |key: CacheKey| (self.shared.flights.invalidate(&key), key);
         let keys = keys.into_iter().map(number).collect();
         self.shared.counters.invalidation();

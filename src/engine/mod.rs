@@ -8,6 +8,7 @@ mod flight;
 mod head;
 mod invalidate;
 mod judge;
+mod known;
 mod landing;
 mod look_up;
 mod origin;
@@ -40,7 +41,6 @@ use stats::Counters;
 use std::{
     fmt,
     sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
 };
 use unshareable::Unshareable;
 
@@ -51,10 +51,6 @@ pub(crate) struct Engine {
     pub(crate) keys: KeyPolicy,
     /// Nothing is cached.
     pub(crate) is_dynamic: bool,
-    /// Those of all behaviours of the layer: another one may have stored what an answer names.
-    all_keys: Arc<[KeyPolicy]>,
-    /// For how long any of them needs rules of invalidation.
-    rules_live: Duration,
     pub(crate) clock: Clock,
     pub(crate) spare: Arc<Spare>,
 }
@@ -70,6 +66,7 @@ struct Shared {
     counters: Counters,
     cache_statuses: values::CacheStatuses,
     rules: Rules,
+    known: known::Known,
     notes: invalidate::Notes,
     deleted: invalidate::Deleted,
     /// Bytes of bodies that are arriving.
@@ -87,6 +84,7 @@ impl Engine {
             counters: Counters::default(),
             cache_statuses: values::CacheStatuses::default(),
             rules: Rules::default(),
+            known: known::Known::default(),
             notes: invalidate::Notes::default(),
             deleted: invalidate::Deleted::default(),
             arriving: Arc::default(),
@@ -96,38 +94,29 @@ impl Engine {
             policy: CachePolicy::default(),
             keys: KeyPolicy::default(),
             is_dynamic: false,
-            all_keys: Arc::new([]),
-            rules_live: Duration::ZERO,
             clock: Clock::default(),
             spare: Arc::default(),
         }
     }
 
     /// The same cache under the rules of a behaviour.
-    fn under(
-        &self,
-        behaviour: &Behaviour,
-        all_keys: &Arc<[KeyPolicy]>,
-        rules_live: Duration,
-    ) -> Self {
+    fn under(&self, behaviour: &Behaviour) -> Self {
         Self {
-            rules_live,
             shared: Arc::clone(&self.shared),
             policy: behaviour.policy.clone(),
             keys: behaviour.keys.clone(),
             is_dynamic: behaviour.is_dynamic,
-            all_keys: Arc::clone(all_keys),
             clock: self.clock.clone(),
             spare: Arc::clone(&self.spare),
         }
     }
 
-    /// The keys that a URI has under the rules of this layer: mostly one.
+    /// The keys that a URI has under the rules of this cache, those of other behaviours among them: mostly one.
     pub(crate) fn keys_of_uri(&self, uri: &Uri) -> Vec<CacheKey> {
-        let mut keys: Vec<CacheKey> = Vec::new();
-        for policy in std::iter::once(&self.keys).chain(self.all_keys.iter()) {
+        let mut keys: Vec<CacheKey> = self.keys.key_of_uri(uri).into_iter().collect();
+        self.shared.known.for_each_keys(|policy| {
             keys.extend(policy.key_of_uri(uri).filter(|key| !keys.contains(key)));
-        }
+        });
         keys
     }
 

@@ -1,7 +1,7 @@
 //! Which behaviour a request falls under: one engine for each, which share all but their rules.
 use super::Engine;
 use crate::{
-    Behaviour, CacheBody, Distribution, Dynamic, KeyPolicy, OriginName, distribution::ErrorPage,
+    Behaviour, CacheBody, Distribution, Dynamic, OriginName, distribution::ErrorPage,
     semantics::cache_status::Detail,
 };
 use http::{Request, Response, StatusCode, header};
@@ -34,17 +34,25 @@ pub(crate) enum Route<'a, B> {
 
 impl Engines {
     pub(crate) fn new(engine: Engine, distribution: Option<Distribution>) -> Self {
-        let Some(distribution) = distribution else {
-            return Self { default: Arc::new(engine), routed: None };
+        match distribution {
+            Some(distribution) => Self::routed(&engine, distribution),
+            None => Self { default: Arc::new(engine), routed: None },
+        }
+    }
+
+    /// The same cache under another distribution.
+    pub(crate) fn under(&self, distribution: Distribution) -> Self {
+        let Engine { shared, policy, keys, .. } = &*self.default;
+        shared.known.learn_rules(policy, keys);
+        Self::routed(&self.default, distribution)
+    }
+
+    fn routed(engine: &Engine, distribution: Distribution) -> Self {
+        let under = |behaviour: &Behaviour| {
+            engine.shared.known.learn(behaviour);
+            Arc::new(engine.under(behaviour))
         };
-        let behaviours: Vec<&Behaviour> =
-            distribution.behaviours.iter().map(|matched| &matched.behaviour).collect();
-        let all = || behaviours.iter().copied().chain([&distribution.default]);
-        let all_keys: Arc<[KeyPolicy]> = all().map(|behaviour| behaviour.keys.clone()).collect();
-        let rules_live = all().map(|behaviour| behaviour.policy.rules_live()).max();
-        let rules_live = rules_live.unwrap_or_default();
-        let under = |behaviour| Arc::new(engine.under(behaviour, &all_keys, rules_live));
-        let engines = behaviours.iter().map(|behaviour| under(behaviour)).collect();
+        let engines = distribution.behaviours.iter().map(|m| under(&m.behaviour)).collect();
         let default = under(&distribution.default);
         let routed = Routed {
             distribution,

@@ -14,7 +14,7 @@ use http::HeaderName;
 ///     .header(http::header::ACCEPT_LANGUAGE);
 /// # let _ = policy;
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPolicy {
     pub(super) headers: Vec<HeaderName>,
     pub(super) cookies: Vec<String>,
