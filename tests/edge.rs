@@ -61,3 +61,6 @@ mod size;
 #[allow(dead_code)]
 #[path = "../examples/edge/upload.rs"]
 mod upload;
+#[allow(dead_code)]
+#[path = "../examples/edge/url.rs"]
+mod url;

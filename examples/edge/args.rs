@@ -7,10 +7,11 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use hyper::http::uri::{Authority, Scheme};
 use lexopt::Arg::{Long, Short};
+use tower_cdn::CachePolicy;
 
 use crate::size;
+use crate::url::{self, OriginUrl};
 
 pub(crate) const HELP: &str = "\
 edge: a caching reverse proxy, as an example of the crate tower-cdn
@@ -88,11 +89,14 @@ pub(crate) enum Preset {
     CloudFront,
 }
 
-/// Where the origin is: a scheme and an authority, and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OriginUrl {
-    pub(crate) scheme: Scheme,
-    pub(crate) authority: Authority,
+impl Preset {
+    pub(crate) fn policy(self) -> CachePolicy {
+        match self {
+            Self::Default => CachePolicy::default(),
+            Self::Rfc9111 => CachePolicy::rfc9111(),
+            Self::CloudFront => CachePolicy::cloudfront(),
+        }
+    }
 }
 
 /// Reads the arguments after the program's name. When an option is given twice the last one counts.
@@ -105,7 +109,7 @@ where
     while let Some(arg) = parser.next().map_err(sentence)? {
         match arg {
             Long("listen") => args.listen = value(&mut parser, "--listen", listen)?,
-            Long("origin") => args.origin = Some(value(&mut parser, "--origin", origin)?),
+            Long("origin") => args.origin = Some(value(&mut parser, "--origin", url::parse)?),
             Long("memory") => args.memory = value(&mut parser, "--memory", size::parse)?,
             Long("disk") => args.disk = Some(disk(&mut parser)?),
             Long("disk-size") => args.disk_size = value(&mut parser, "--disk-size", size::parse)?,
@@ -177,41 +181,6 @@ fn workers(text: &str) -> Result<usize, String> {
         Ok(number @ 1..=MAX_WORKERS) => Ok(number),
         _ => Err(format!("'{text}' is not a number from 1 to {MAX_WORKERS}")),
     }
-}
-
-fn origin(text: &str) -> Result<OriginUrl, String> {
-    let wrong = |why: &str| format!("'{text}' {why}");
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(wrong("has no scheme: write http://host[:port] or https://host[:port]"));
-    };
-    let scheme = match scheme.to_ascii_lowercase().as_str() {
-        "http" => Scheme::HTTP,
-        "https" => Scheme::HTTPS,
-        _ => return Err(wrong("has a scheme other than http and https")),
-    };
-    // Requests keep their own paths, so a path here could only be a prefix; refusing it is better
-    // than ignoring it.
-    let host = rest.strip_suffix('/').unwrap_or(rest);
-    if host.contains(['/', '?', '#']) {
-        return Err(wrong("has a path or a query: only scheme, host and port are allowed"));
-    }
-    if host.contains('@') {
-        return Err(wrong("has a user name: credentials are not allowed in it"));
-    }
-    let authority: Authority = host.parse().map_err(|_| wrong("has no valid host"))?;
-    let port = authority.as_str().strip_prefix(authority.host());
-    let port_is_good = match port {
-        Some("") => true,
-        Some(_) => authority.port_u16().is_some_and(|port| port != 0),
-        None => false,
-    };
-    if authority.host().is_empty() {
-        return Err(wrong("has no host"));
-    }
-    if !port_is_good {
-        return Err(wrong("has no valid port: it is a number from 1 to 65535"));
-    }
-    Ok(OriginUrl { scheme, authority })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use hyper::http::uri::Scheme;
 
 fn run(args: &[&str]) -> Args {
     match parse(args) {
@@ -91,33 +92,5 @@ fn wrong_arguments_are_refused_with_the_option_and_the_value() {
     ] {
         let message = refused(args);
         assert!(message.contains(says), "{args:?}: {message}");
-    }
-}
-
-#[test]
-fn an_origin_is_scheme_host_and_port_and_nothing_else() {
-    for (url, authority) in [
-        ("http://127.0.0.1:3000", "127.0.0.1:3000"),
-        ("HTTP://localhost/", "localhost"),
-        ("http://[::1]:3000", "[::1]:3000"),
-    ] {
-        assert_eq!(origin(url).expect(url).authority.as_str(), authority);
-    }
-    for (url, says) in [
-        ("localhost:3000", "no scheme"),
-        ("ftp://example.com", "scheme other"),
-        ("http://", "no valid host"),
-        ("http://example.com/app", "path"),
-        ("http://example.com//", "path"),
-        ("http://example.com?x=1", "query"),
-        ("http://example.com/#top", "path"),
-        ("http://user:secret@example.com", "user name"),
-        ("http://example.com:0", "port"),
-        ("http://example.com:65536", "port"),
-        ("http://example.com:", "port"),
-        ("http://exa mple.com", "host"),
-    ] {
-        let message = origin(url).expect_err(url);
-        assert!(message.contains(says), "{url}: {message}");
     }
 }

@@ -9,33 +9,27 @@ use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::http::uri::Scheme;
-use hyper::{Request, Response};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper::{Request, Response, Uri};
+use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tower::util::MapResponse;
+use tower::timeout::Timeout;
+use tower::util::{BoxCloneSyncService, MapResponse};
 
-use crate::origin::RequestBody;
+use crate::body::RequestBody;
+use crate::plan::{OriginLimits, OriginPlan};
 use crate::upload::Upload;
+use crate::upstream::BoxError;
 use crate::wire::{self, Wire};
 
 /// TCP connections as [`Wire`]s.
-type Connector = MapResponse<HttpConnector, ToWire>;
-
 type ToWire = fn(TokioIo<TcpStream>) -> TokioIo<Wire>;
 
-type Client = legacy::Client<HttpsConnector<Connector>, Upload<RequestBody>>;
-
-/// Time for a TCP connection to the origin.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A connection unused for longer is closed. Servers close theirs after 5 s (Apache, Node.js) and
-/// later; being first avoids the race in which a request meets a connection that is being closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// Unused connections that are kept.
-const MAX_IDLE: usize = 256;
+type Client = legacy::Client<
+    BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<Wire>>, BoxError>,
+    Upload<RequestBody>,
+>;
 
 /// The pools of connections to the origin.
 pub(crate) struct Clients {
@@ -46,9 +40,11 @@ pub(crate) struct Clients {
 
 impl Clients {
     /// For `http` by HTTP/1.1, and for `https` by HTTP/1.1 or, if `http2`, by what ALPN says.
-    pub(crate) fn new(scheme: &Scheme, http2: bool) -> Self {
-        let wire = if *scheme == Scheme::HTTP { wire::looking } else { wire::plain };
-        Self { requests: client(http2, wire), upgrades: client(false, wire::plain) }
+    pub(crate) fn new(origin: &OriginPlan, http2: bool) -> Self {
+        let is_plain = origin.url.scheme == Scheme::HTTP;
+        let wire = if is_plain { wire::looking } else { wire::plain };
+        let limits = &origin.limits;
+        Self { requests: client(limits, http2, wire), upgrades: client(limits, false, wire::plain) }
     }
 
     pub(crate) async fn send(
@@ -82,11 +78,10 @@ async fn send_bodiless(
     }
 }
 
-fn client(http2: bool, wire: ToWire) -> Client {
+fn client(limits: &OriginLimits, http2: bool, wire: ToWire) -> Client {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     tcp.set_keepalive(Some(Duration::from_secs(60)));
     let tcp = MapResponse::new(tcp, wire);
     let tls = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http();
@@ -98,12 +93,12 @@ fn client(http2: bool, wire: ToWire) -> Client {
     legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(MAX_IDLE)
+        .pool_idle_timeout(limits.idle)
+        .pool_max_idle_per_host(limits.max_idle)
         .retry_canceled_requests(true)
         // A gateway replaces a folded line by spaces and removes white space before the colon (RFC
         // 9112 §5.1, §5.2).
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
-        .build(connector)
+        .build(BoxCloneSyncService::new(Timeout::new(connector, limits.connect)))
 }

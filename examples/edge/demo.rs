@@ -16,7 +16,7 @@ use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use crate::args::OriginUrl;
+use crate::url::OriginUrl;
 
 #[path = "demo_file.rs"]
 mod file;

@@ -12,8 +12,8 @@ use hyper::{Method, Request, Response, Uri, Version};
 use tower::{Service, ServiceExt};
 use tower_cdn::CacheStatus;
 
+use crate::body::RequestBody;
 use crate::last::ErrorLast;
-use crate::origin::RequestBody;
 use crate::reply::{self, Cause};
 use crate::{check, forwards, hop};
 
@@ -46,11 +46,9 @@ where
         let (version, is_connect) = (head.version, head.method == Method::CONNECT);
         let admitted = check::admit(&mut head).and_then(|()| forwards::count(&mut head));
         let mut response = match admitted {
-            Ok(()) => self
-                .cache
-                .oneshot(Request::from_parts(head, RequestBody::Left(body)))
-                .await?
-                .map(Either::Left),
+            Ok(()) => {
+                self.cache.oneshot(Request::from_parts(head, body.into())).await?.map(Either::Left)
+            }
             Err((status, text)) => reply::text(status, text).map(Either::Right),
         };
         let status = response.status();

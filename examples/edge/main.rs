@@ -6,17 +6,22 @@
 //! ```
 //!
 //! A request passes from `server` (connections) through `front` (checks, hop-by-hop fields, log),
-//! the cache, and `origin` (one request to the origin, faults as 502 and 504).
+//! the cache, and `origin` (one request to the origin); `fault` makes 502 and 504 of what fails.
+//! What is to be done is a `plan`, which `build` makes services of.
 
 mod args;
+mod body;
+mod build;
 mod check;
 mod client;
 mod demo;
+mod fault;
 mod forwards;
 mod front;
 mod hop;
 mod last;
 mod origin;
+mod plan;
 mod reply;
 mod response;
 mod server;
@@ -26,23 +31,22 @@ mod store;
 mod stream;
 mod upgrade;
 mod upload;
+mod upstream;
+mod url;
 mod wire;
 
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use http_body_util::Empty;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tower::Layer;
-use tower_cdn::CachePolicy;
 
-use crate::args::{Args, Command, Preset};
+use crate::args::{Args, Command};
+use crate::body::RequestBody;
 use crate::front::Front;
-use crate::origin::{Origin, RequestBody};
-use crate::response::Framing;
+use crate::plan::{Marks, Plan};
 use crate::signals::Signals;
 use crate::upgrade::Tunnels;
 
@@ -68,43 +72,29 @@ fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), String> {
     let signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    let address =
-        listener.local_addr().map_err(|error| format!("cannot tell the address: {error}"))?;
-    let demo = args.origin.is_none();
     let url = match &args.origin {
         Some(url) => url.clone(),
         None => demo::start()
             .await
             .map_err(|error| format!("cannot start the demonstration origin: {error}"))?,
     };
+    let plan = Plan::of(&args, url, &Marks::new());
+    let listen = plan.fixed.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let address =
+        listener.local_addr().map_err(|error| format!("cannot tell the address: {error}"))?;
 
-    let policy = match args.preset {
-        Preset::Default => CachePolicy::default(),
-        Preset::Rfc9111 => CachePolicy::rfc9111(),
-        Preset::CloudFront => CachePolicy::cloudfront(),
-    };
-    // Another one of its kind in a row is no loop.
-    let name = format!("edge-{:016x}", RandomState::new().hash_one(address));
-    let (builder, disk) = store::layer(&args)?;
-    let cache = builder
-        // Only the log reads the extension.
-        .policy(policy.max_object(args.max_object).cdn_loop(&name).status_extension(args.log))
-        .empty_body(|| RequestBody::Right(Empty::new()))
-        .build();
-    let handle = cache.handle();
+    let (builder, disk) = store::layer(&plan.fixed.store)?;
     let tunnels = Tunnels::new();
-    let framing = match args.preset {
-        Preset::Rfc9111 => Framing::AsSent,
-        Preset::Default | Preset::CloudFront => Framing::Proven,
-    };
-    let origin = Origin::new(url, args.rewrite_host, framing, tunnels.clone());
-    let front = Front::new(cache.layer(origin), args.log);
+    let upstream = build::upstream(&plan.origins, &tunnels)?;
+    let cache = builder.policy(plan.policy).empty_body(RequestBody::default).build();
+    let handle = cache.handle();
+    let front = Front::new(cache.layer(upstream), plan.log);
 
     print(&format!("listening on http://{address}\n"));
-    if demo {
+    if args.origin.is_none() {
         print(&demo::guide(address));
     }
     server::serve(listener, front, tunnels, signals).await;

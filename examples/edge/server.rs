@@ -18,8 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
+use crate::body::RequestBody;
 use crate::front::Front;
-use crate::origin::RequestBody;
 use crate::signals::Signals;
 use crate::stream::{self, Peer, Stream};
 use crate::upgrade::Tunnels;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tower_cdn::{Builder, CdnCacheLayer, Handle, MemoryStore};
 
-use crate::args::Args;
+use crate::plan::{DiskPlan, StorePlan};
 
 /// What has to be closed in the end.
 #[derive(Default)]
@@ -14,35 +14,36 @@ pub(crate) struct Disk {
 }
 
 /// A layer with its store, to be configured.
-pub(crate) fn layer(args: &Args) -> Result<(Builder, Disk), String> {
-    let memory = MemoryStore::new(args.memory);
-    match &args.disk {
-        None => Ok((CdnCacheLayer::builder(memory), Disk::default())),
-        Some(directory) => on_disk(memory, directory, args.disk_size),
+pub(crate) fn layer(plan: &StorePlan) -> Result<(Builder, Disk), String> {
+    let memory = plan.memory.map(MemoryStore::new);
+    match (&plan.disk, memory) {
+        (Some(disk), memory) => on_disk(memory, disk),
+        (None, Some(memory)) => Ok((CdnCacheLayer::builder(memory), Disk::default())),
+        (None, None) => Err("there is nowhere to store".to_owned()),
     }
 }
 
 #[cfg(all(unix, feature = "disk", feature = "tiered"))]
-fn on_disk(
-    memory: MemoryStore,
-    directory: &std::path::Path,
-    size: u64,
-) -> Result<(Builder, Disk), String> {
+fn on_disk(memory: Option<MemoryStore>, plan: &DiskPlan) -> Result<(Builder, Disk), String> {
     use std::error::Error;
     use tower_cdn::{Tiered, store::DiskStore};
 
-    let store = DiskStore::open(directory, size).map_err(|error| {
+    let store = DiskStore::open(&plan.directory, plan.size).map_err(|error| {
         let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-        format!("--disk: {}: {error}{cause}", directory.display())
+        format!("the disk at {}: {error}{cause}", plan.directory.display())
     })?;
     let disk = Disk { store: Some(store.clone()) };
-    Ok((CdnCacheLayer::builder(Tiered::new(memory, store)), disk))
+    let builder = match memory {
+        Some(memory) => CdnCacheLayer::builder(Tiered::new(memory, store)),
+        None => CdnCacheLayer::builder(store),
+    };
+    Ok((builder, disk))
 }
 
-/// The command line is refused before.
+/// A plan with a disk is refused before.
 #[cfg(not(all(unix, feature = "disk", feature = "tiered")))]
-fn on_disk(_: MemoryStore, _: &std::path::Path, _: u64) -> Result<(Builder, Disk), String> {
-    Err("--disk: this program was built without it".to_owned())
+fn on_disk(_: Option<MemoryStore>, _: &DiskPlan) -> Result<(Builder, Disk), String> {
+    Err("this program was built without disks".to_owned())
 }
 
 impl Disk {
@@ -61,7 +62,7 @@ impl Disk {
             };
             // What takes longer is not stored.
             let _ = tokio::time::timeout(Duration::from_secs(5), fetched).await;
-            store.close().await.map_err(|error| format!("--disk: cannot be closed: {error}"))?;
+            store.close().await.map_err(|error| format!("the disk cannot be closed: {error}"))?;
         }
         Ok(())
     }

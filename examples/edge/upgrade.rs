@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// All open tunnels, counted, so that the server can wait for them when it ends.
 #[derive(Clone, Debug)]
@@ -18,11 +18,16 @@ impl Tunnels {
     }
 
     /// Carries bytes between both sides, in a task of its own, until both have ended or one breaks.
-    pub(crate) fn open(&self, client: OnUpgrade, origin: OnUpgrade) {
+    pub(crate) fn open(
+        &self,
+        client: OnUpgrade,
+        origin: OnUpgrade,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
         self.0.send_modify(|count| *count += 1);
         let counted = Counted(self.clone());
         tokio::spawn(async move {
-            let _counted = counted;
+            let (_counted, _place) = (counted, place);
             // A tunnel that breaks has nobody to be told: both of its ends see it.
             let _: Result<(), io::Error> = carry(client, origin).await;
         });

@@ -1,0 +1,146 @@
+//! What the program is to do, whoever says it: the command line or a file.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tower_cdn::CachePolicy;
+
+use crate::args::{Args, Preset};
+use crate::response::Framing;
+use crate::url::OriginUrl;
+
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) fixed: Fixed,
+    pub(crate) log: bool,
+    pub(crate) origins: Vec<Named<OriginPlan>>,
+    pub(crate) policy: CachePolicy,
+}
+
+/// What stays as it is for as long as the program runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fixed {
+    pub(crate) listen: SocketAddr,
+    /// `None` leaves the number to the runtime.
+    pub(crate) workers: Option<usize>,
+    pub(crate) store: StorePlan,
+}
+
+/// Where stored responses lie: in memory, on a disk, or in memory in front of a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StorePlan {
+    pub(crate) memory: Option<u64>,
+    pub(crate) disk: Option<DiskPlan>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DiskPlan {
+    pub(crate) directory: PathBuf,
+    pub(crate) size: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named<T> {
+    pub(crate) name: String,
+    pub(crate) plan: T,
+}
+
+/// An origin over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OriginPlan {
+    pub(crate) url: OriginUrl,
+    pub(crate) host: Host,
+    pub(crate) framing: Framing,
+    pub(crate) limits: OriginLimits,
+}
+
+/// What an origin is told as `Host`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// What the client says.
+    Client,
+    /// The name in the origin's URL.
+    Own,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OriginLimits {
+    /// To find the name's addresses and to connect, TLS included.
+    pub(crate) connect: Duration,
+    /// From the last byte of the request to the head of the response.
+    pub(crate) first_byte: Duration,
+    /// Between two parts of the response's body.
+    pub(crate) between_bytes: Option<Duration>,
+    /// A connection unused for longer is closed.
+    pub(crate) idle: Duration,
+    /// Unused connections that are kept.
+    pub(crate) max_idle: usize,
+    /// Requests under way; more of them wait.
+    pub(crate) max_connections: Option<usize>,
+}
+
+impl Default for OriginLimits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_byte: Duration::from_secs(30),
+            between_bytes: None,
+            // Servers close theirs after 5 s (Apache, Node.js) and later; being first avoids the
+            // race in which a request meets a connection that is being closed.
+            idle: Duration::from_secs(4),
+            max_idle: 256,
+            max_connections: None,
+        }
+    }
+}
+
+/// What the policies of this process have in common.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    /// Another edge in a row is no loop.
+    loop_name: String,
+}
+
+impl Marks {
+    pub(crate) fn new() -> Self {
+        let number = RandomState::new().hash_one(std::process::id());
+        Self { loop_name: format!("edge-{number:016x}") }
+    }
+
+    pub(crate) fn mark(&self, policy: CachePolicy, log: bool) -> CachePolicy {
+        // Only the log reads the extension.
+        policy.cdn_loop(&self.loop_name).status_extension(log)
+    }
+}
+
+impl Plan {
+    /// What the command line asks for, in front of this origin.
+    pub(crate) fn of(args: &Args, url: OriginUrl, marks: &Marks) -> Self {
+        let disk = args.disk.clone();
+        let policy = args.preset.policy().max_object(args.max_object);
+        let origin = OriginPlan {
+            url,
+            host: if args.rewrite_host { Host::Own } else { Host::Client },
+            framing: match args.preset {
+                Preset::Rfc9111 => Framing::AsSent,
+                Preset::Default | Preset::CloudFront => Framing::Proven,
+            },
+            limits: OriginLimits::default(),
+        };
+        Self {
+            fixed: Fixed {
+                listen: args.listen,
+                workers: args.workers,
+                store: StorePlan {
+                    memory: Some(args.memory),
+                    disk: disk.map(|directory| DiskPlan { directory, size: args.disk_size }),
+                },
+            },
+            log: args.log,
+            origins: vec![Named { name: "origin".to_owned(), plan: origin }],
+            policy: marks.mark(policy, args.log),
+        }
+    }
+}
