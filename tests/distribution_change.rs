@@ -73,7 +73,7 @@ async fn a_fetch_under_way_is_for_both() {
 async fn what_was_invalidated_before_stays_invalid() {
     let w = world();
     for path in ["/tag", "/path", "/kept"] {
-        w.origin.always(path, move |_| ok("new").header("cache-groups", &format!("{path:?}")));
+        w.origin.always(path, move |_| ok("new").header("cache-groups", format!("{path:?}")));
         assert_eq!(w.get(path).told().await, "200 new (uri-miss)");
     }
     let handle = w.layer.handle();
