@@ -12,13 +12,16 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Fields for all recipients. Naming one of them in `Connection` is an error of the sender (RFC 9110
 /// §7.6.1: MUST NOT), and obeying it would let a client cut, say, `Authorization` out of a request.
-const END_TO_END: [HeaderName; 30] = [
+/// The crate has the same list.
+static END_TO_END: [HeaderName; 32] = [
     header::ACCEPT_ENCODING,
     header::AGE,
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
+    HeaderName::from_static("cdn-loop"),
     header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
+    header::CONTENT_LOCATION,
     header::CONTENT_RANGE,
     header::CONTENT_SECURITY_POLICY,
     header::CONTENT_TYPE,

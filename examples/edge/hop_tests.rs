@@ -46,13 +46,27 @@ fn connection_cannot_cut_out_what_is_for_everyone() {
         ("cookie", "a=b"),
         ("cache-control", "no-store"),
         ("range", "bytes=0-1"),
+        // Without it, loops would not be seen.
+        ("cdn-loop", "edge"),
     ];
     let mut sent = kept.to_vec();
     sent.push((
         "connection",
-        "host, content-length, authorization, cookie, cache-control, range, x",
+        "host, content-length, authorization, cookie, cache-control, range, CDN-Loop, x",
     ));
     assert_eq!(request(&sent).0, fields(&kept));
+}
+
+#[test]
+fn the_crate_has_the_same_list() {
+    let lines = |text: &str| -> Vec<String> {
+        let text = text.split("END_TO_END: [HeaderName;").nth(1).expect("the list");
+        let text = text.split("];").next().expect("its end");
+        text.lines().skip(1).map(|line| line.trim().to_owned()).collect()
+    };
+    let own = lines(include_str!("hop.rs"));
+    assert_eq!(own.len(), END_TO_END.len());
+    assert_eq!(own, lines(include_str!("../../src/semantics/fields.rs")));
 }
 
 #[test]

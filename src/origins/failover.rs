@@ -1,7 +1,7 @@
 //! One request, and the origins that are asked until one answers well.
 use super::{
     Attempt, Attempts, FailoverPolicy, OriginError, OriginName, Outcome, check, health::Permit,
-    member::Member, repeat::Outgoing,
+    member::Member, meter::Measured, repeat::Outgoing,
 };
 use crate::BoxError;
 use http::{Request, Response};
@@ -78,7 +78,7 @@ impl<S> Members<S> {
         Q: Body + Default,
     {
         let limit = request.is_repeatable().then_some(self.policy.timeout);
-        let answer = member.send(request.next(), limit).await;
+        let (answer, measured) = member.send(request.next(), limit).await;
         let is_unwell =
             answer.as_ref().map_or(true, |r| self.policy.unhealthy.contains(&r.status()));
         let change = if is_unwell {
@@ -94,17 +94,17 @@ impl<S> Members<S> {
             Err(_) => Outcome::Failed,
         };
         told.attempt(member, outcome);
-        match answer {
-            Ok(response) => {
-                let is_well = !self.policy.statuses.contains(&response.status());
-                told.response = Some(response);
-                is_well
-            }
-            Err(error) => {
-                told.error = Some(error);
-                false
-            }
+        let is_well = answer.as_ref().is_ok_and(|r| !self.policy.statuses.contains(&r.status()));
+        if is_well {
+            measured.answered();
+        } else {
+            told.failed.push(measured.failed());
         }
+        match answer {
+            Ok(response) => told.response = Some(response),
+            Err(error) => told.error = Some(error),
+        }
+        is_well
     }
 
     /// The origin whose pause ends first. All are skipped, so none is better.
@@ -119,13 +119,15 @@ struct Told<B> {
     attempts: Vec<Attempt>,
     /// To how many origins the request was sent.
     asked: usize,
+    /// Measured until the request has its answer.
+    failed: Vec<Measured>,
     response: Option<Response<B>>,
     error: Option<OriginError>,
 }
 
 impl<B> Default for Told<B> {
     fn default() -> Self {
-        Self { attempts: Vec::new(), asked: 0, response: None, error: None }
+        Self { attempts: Vec::new(), asked: 0, failed: Vec::new(), response: None, error: None }
     }
 }
 

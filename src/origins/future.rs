@@ -1,5 +1,6 @@
 //! The future of these services.
 use super::OriginError;
+use crate::BoxError;
 use http::Response;
 use std::{
     fmt,
@@ -21,6 +22,13 @@ impl<B> ResponseFuture<B> {
         answer: impl Future<Output = Result<Response<B>, OriginError>> + Send + 'static,
     ) -> Self {
         Self(Box::pin(answer))
+    }
+
+    /// Of an inner service, with the error of these services.
+    pub(crate) fn of<E: Into<BoxError>>(
+        answer: impl Future<Output = Result<Response<B>, E>> + Send + 'static,
+    ) -> Self {
+        Self::new(async move { answer.await.map_err(OriginError::failed) })
     }
 }
 

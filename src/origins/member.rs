@@ -1,5 +1,9 @@
 //! An origin of a group.
-use super::{OriginError, OriginName, health::Health, meter::Meter};
+use super::{
+    OriginError, OriginName,
+    health::Health,
+    meter::{Measured, Meter},
+};
 use crate::BoxError;
 use http::{Request, Response};
 use std::{future::Future, sync::Arc, time::Duration};
@@ -21,12 +25,12 @@ impl<S> Member<S> {
         Self { name, service, health: Arc::default(), meter: Meter::new() }
     }
 
-    /// Sends a request, and waits this long until the service is ready and has answered.
+    /// Sends a request, and waits this long until the service is ready and has answered. Whether it has answered well the caller knows.
     pub(crate) fn send<Q, B>(
         &self,
         request: Request<Q>,
         limit: Option<Duration>,
-    ) -> impl Future<Output = Result<Response<B>, OriginError>> + use<S, Q, B>
+    ) -> impl Future<Output = (Result<Response<B>, OriginError>, Measured)> + use<S, Q, B>
     where
         S: Service<Request<Q>, Response = Response<B>> + Clone,
         S::Error: Into<BoxError>,
@@ -34,14 +38,15 @@ impl<S> Member<S> {
         let answer = self.service.clone().oneshot(request);
         let measured = self.meter.start();
         async move {
-            let _measured = measured;
             let answer = match limit {
-                None => answer.await,
-                Some(limit) => {
-                    time::timeout(limit, answer).await.map_err(|_| OriginError::timed_out())?
-                }
+                None => Ok(answer.await),
+                Some(limit) => time::timeout(limit, answer).await,
             };
-            answer.map_err(OriginError::failed)
+            let answer = match answer {
+                Ok(answer) => answer.map_err(OriginError::failed),
+                Err(_) => Err(OriginError::timed_out()),
+            };
+            (answer, measured)
         }
     }
 }

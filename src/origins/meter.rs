@@ -1,53 +1,120 @@
-//! How quick and how busy an origin is: tower's peak EWMA, for a service of which there are clones.
-use futures_util::FutureExt;
+//! How quick and how busy an origin is.
+//!
+//! The estimate is that of tower's `PeakEwma`: it jumps to each peak and forgets it. That one measures until its handle is dropped, whatever came of
+//! the request, so that who fails quickly would be taken for quick.
 use std::{
-    convert::Infallible,
     fmt,
-    future::{Ready, ready},
-    sync::{Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tower::load::{
-    Load, PeakEwma, TrackCompletion,
-    peak_ewma::{Cost, Handle},
-};
-use tower_service::Service;
+use tokio::time::Instant;
 
-/// What an origin is taken to need before anything is known.
-const DEFAULT_LATENCY: Duration = Duration::from_millis(30);
+/// What an origin is taken to need before anything is known, in seconds.
+const DEFAULT_LATENCY: f64 = 0.03;
 
-/// How long an observation counts.
-const DECAY: Duration = Duration::from_secs(10);
+/// How long an observation counts, in seconds.
+const DECAY: f64 = 10.0;
+
+/// A failure counts as so many times the time that it cost.
+const FAILURE: f64 = 10.0;
 
 /// Measures the time to the heads of responses and counts the requests that wait for one.
-///
-/// tower's `PeakEwma` measures the one service that it owns. Here it owns a service that does nothing, whose answer is the handle that measures.
-pub(crate) struct Meter(Mutex<PeakEwma<Nothing, TakeHandle>>);
+#[derive(Clone)]
+pub(crate) struct Meter(Arc<Mutex<Estimate>>);
+
+struct Estimate {
+    /// In seconds, as it was then.
+    latency: f64,
+    at: Instant,
+    waiting: u32,
+}
 
 /// Measures one request until it is dropped.
-pub(crate) struct Measured(
-    #[expect(dead_code, reason = "it is there to be dropped")] Option<Handle>,
-);
+pub(crate) struct Measured {
+    meter: Meter,
+    sent: Instant,
+    /// What was expected when it was sent.
+    before: f64,
+    end: End,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    /// Nobody waits any more. It would have taken as long at least.
+    Left,
+    Answered,
+    Failed,
+}
 
 impl Meter {
     pub(crate) fn new() -> Self {
-        let decay = DECAY.as_nanos() as f64;
-        Self(Mutex::new(PeakEwma::new(Nothing, DEFAULT_LATENCY, decay, TakeHandle)))
+        let at = Instant::now();
+        Self(Arc::new(Mutex::new(Estimate { latency: DEFAULT_LATENCY, at, waiting: 0 })))
     }
 
     /// A request is sent.
     pub(crate) fn start(&self) -> Measured {
-        Measured(self.lock().call(()).now_or_never().and_then(Result::ok))
+        let sent = Instant::now();
+        let mut estimate = self.lock();
+        estimate.waiting = estimate.waiting.saturating_add(1);
+        let before = estimate.decayed(sent);
+        Measured { meter: self.clone(), sent, before, end: End::Left }
     }
 
-    /// Latency times requests that wait. Less is better.
-    pub(crate) fn cost(&self) -> Cost {
-        self.lock().load()
+    /// Latency times requests that wait, this one included. Less is better.
+    pub(crate) fn cost(&self) -> f64 {
+        let estimate = self.lock();
+        estimate.decayed(Instant::now()) * (f64::from(estimate.waiting) + 1.0)
     }
 
-    fn lock(&self) -> MutexGuard<'_, PeakEwma<Nothing, TakeHandle>> {
+    fn lock(&self) -> MutexGuard<'_, Estimate> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Estimate {
+    /// What of it counts now. What nobody has asked for long is worth a try.
+    fn decayed(&self, now: Instant) -> f64 {
+        self.latency * weight(now.saturating_duration_since(self.at))
+    }
+
+    fn observe(&mut self, latency: f64, now: Instant) {
+        let decayed = self.decayed(now);
+        let weight = weight(now.saturating_duration_since(self.at));
+        self.latency = if decayed < latency { latency } else { decayed + latency * (1.0 - weight) };
+        self.at = now;
+    }
+}
+
+fn weight(passed: Duration) -> f64 {
+    (-passed.as_secs_f64() / DECAY).exp()
+}
+
+impl Measured {
+    /// It was answered well.
+    pub(crate) fn answered(mut self) {
+        self.end = End::Answered;
+    }
+
+    /// It was not. What that costs shows when this is dropped: as soon as the request has its answer, from whomever.
+    pub(crate) fn failed(mut self) -> Self {
+        self.end = End::Failed;
+        self
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.sent).as_secs_f64();
+        let latency = match self.end {
+            End::Answered => took,
+            End::Left => took.max(self.before),
+            End::Failed => (took * FAILURE).max(self.before),
+        };
+        let mut estimate = self.meter.lock();
+        estimate.waiting = estimate.waiting.saturating_sub(1);
+        estimate.observe(latency, now);
     }
 }
 
@@ -57,30 +124,56 @@ impl fmt::Debug for Meter {
     }
 }
 
-#[derive(Debug)]
-struct Nothing;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
 
-impl Service<()> for Nothing {
-    type Response = ();
-    type Error = Infallible;
-    type Future = Ready<Result<(), Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+    async fn asked(meter: &Meter, milliseconds: u64, end: impl FnOnce(Measured)) {
+        let measured = meter.start();
+        advance(Duration::from_millis(milliseconds)).await;
+        end(measured);
     }
 
-    fn call(&mut self, (): ()) -> Self::Future {
-        ready(Ok(()))
+    /// In milliseconds.
+    fn cost(meter: &Meter) -> u64 {
+        (meter.cost() * 1000.0).round() as u64
     }
-}
 
-#[derive(Clone, Debug)]
-struct TakeHandle;
+    #[tokio::test(start_paused = true)]
+    async fn peaks_count_at_once_and_are_forgotten() {
+        let meter = Meter::new();
+        assert_eq!(cost(&meter), 30);
+        asked(&meter, 1000, Measured::answered).await;
+        assert_eq!(cost(&meter), 1000);
+        advance(Duration::from_secs(10)).await;
+        assert_eq!(cost(&meter), 368);
+        asked(&meter, 0, Measured::answered).await;
+        assert_eq!(cost(&meter), 368, "what is older than an observation does not count twice");
+        advance(Duration::from_secs(1000)).await;
+        assert_eq!(cost(&meter), 0);
+    }
 
-impl TrackCompletion<Handle, ()> for TakeHandle {
-    type Output = Handle;
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_wait_count() {
+        let meter = Meter::new();
+        let waiting = [meter.start(), meter.start()];
+        assert_eq!(cost(&meter), 90);
+        drop(waiting);
+        assert_eq!(cost(&meter), 30);
+    }
 
-    fn track_completion(&self, handle: Handle, (): ()) -> Handle {
-        handle
+    #[tokio::test(start_paused = true)]
+    async fn who_fails_or_is_left_is_no_quicker_than_expected() {
+        let meter = Meter::new();
+        asked(&meter, 1000, Measured::answered).await;
+        asked(&meter, 500, drop).await;
+        assert_eq!(cost(&meter), 1000, "left");
+        asked(&meter, 50, |measured| drop(measured.failed())).await;
+        assert_eq!(cost(&meter), 1000, "failed quickly");
+        asked(&meter, 500, |measured| drop(measured.failed())).await;
+        assert_eq!(cost(&meter), 5000, "what it has cost counts ten times");
+        asked(&meter, 7000, drop).await;
+        assert_eq!(cost(&meter), 7000, "left after it was slow");
     }
 }

@@ -1,18 +1,17 @@
 //! The quickest and least busy of equal origins.
 use super::{check::Checks, failover::Members, health::Standing};
 use http::request::Parts;
-use std::{
-    cmp::Ordering,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 use tower::util::rng::{HasherRng, Rng};
 
 /// Equal origins, such as regional caches or replicas: a request goes to the better of two that are picked at random.
 ///
 /// Better is what has the lower product of latency and requests under way. The latency is that of heads of responses, a moving average that jumps
-/// to each peak at once and forgets it over 10 s ([`tower::load::PeakEwma`]). Of two picked at random one is never the worst, and several
-/// edges do not all run to the same best one.
+/// to each peak at once and forgets it over 10 s. Of two picked at random one is never the worst, and several edges do not all run to the same best one.
+///
+/// To fail is not to be quick: an attempt that is not answered well counts as ten times the time until the request has its answer from another one, and never as
+/// less than what was expected. One whose client leaves counts as no less either.
 ///
 /// If that one does not answer well, the others follow by latency and load, with the rules of [`OriginGroup`](super::OriginGroup): which requests
 /// are sent twice, what comes back at the end, which origins are skipped. An origin whose pause is over is probed by the next request that may.
@@ -59,8 +58,7 @@ impl<S> Nearest<S> {
             .map(|(n, member)| (n, member.health.standing(now), member.meter.cost()))
             .collect();
         members.sort_by(|(_, one, cost), (_, other, other_cost)| {
-            let by_cost = cost.partial_cmp(other_cost).unwrap_or(Ordering::Equal);
-            place(*one).cmp(&place(*other)).then(by_cost)
+            place(*one).cmp(&place(*other)).then(cost.total_cmp(other_cost))
         });
         let due = members.iter().take_while(|(_, standing, _)| *standing == Standing::Due).count();
         let up = members.iter().filter(|(_, standing, _)| *standing == Standing::Up).count();

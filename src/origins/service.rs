@@ -3,7 +3,7 @@ use super::{OriginError, OriginName, ResponseFuture, SelectOrigin};
 use crate::BoxError;
 use http::{Request, Response};
 use std::{
-    future::{self, Future},
+    future,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -103,13 +103,6 @@ where
         let Some(origin) = name.as_ref().and_then(|name| self.get(name.as_str())) else {
             return ResponseFuture::new(future::ready(Err(OriginError::unknown(name))));
         };
-        ResponseFuture::new(sent(origin.clone().oneshot(Request::from_parts(head, body))))
+        ResponseFuture::of(origin.clone().oneshot(Request::from_parts(head, body)))
     }
-}
-
-/// With the error of these services.
-async fn sent<B, E: Into<BoxError>>(
-    answer: impl Future<Output = Result<Response<B>, E>>,
-) -> Result<Response<B>, OriginError> {
-    answer.await.map_err(OriginError::failed)
 }

@@ -1,11 +1,47 @@
 //! Field values: lists, tokens, numbers, dates (RFC 9110 section 5).
 //!
 //! Everything works on bytes, since a field value need not be text, and in one pass.
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::time::{Duration, SystemTime};
 
 /// RFC 9111 section 1.2.2: what does not fit counts as this many seconds.
 pub(crate) const MAX_DELTA: u64 = 1 << 31;
+
+/// Fields for all recipients: to list one of them in `Connection` is an error of the sender (RFC 9110 section 7.6.1), and must not cut it out.
+pub(crate) static END_TO_END: [HeaderName; 32] = [
+    header::ACCEPT_ENCODING,
+    header::AGE,
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    HeaderName::from_static("cdn-loop"),
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_LOCATION,
+    header::CONTENT_RANGE,
+    header::CONTENT_SECURITY_POLICY,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::DATE,
+    header::ETAG,
+    header::EXPECT,
+    header::EXPIRES,
+    header::FORWARDED,
+    header::HOST,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::LAST_MODIFIED,
+    header::LOCATION,
+    header::ORIGIN,
+    header::PRAGMA,
+    header::RANGE,
+    header::SET_COOKIE,
+    header::VARY,
+    header::VIA,
+    header::WWW_AUTHENTICATE,
+];
 
 /// Without the optional white space around it (RFC 9110 section 5.6.3).
 pub(crate) fn trim(value: &[u8]) -> &[u8] {

@@ -11,6 +11,7 @@ use hyper_util::{
 use std::{
     io,
     pin::Pin,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
@@ -161,6 +162,38 @@ async fn connecting_takes_ten_seconds_at_most() {
     let error = asked.await.unwrap().err().unwrap();
     assert!(error.is_timeout());
     assert_eq!(error.status(), 504);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_free_place_and_connecting_take_ten_seconds_together() {
+    let (near, far) = duplex(1 << 16);
+    let pipe = Arc::new(Mutex::new(Some(near)));
+    let connector = service_fn(move |_: Uri| {
+        let pipe = pipe.lock().unwrap().take();
+        async move {
+            match pipe {
+                Some(pipe) => Ok::<_, io::Error>(TokioIo::new(Wire(pipe))),
+                // Only the first connection is ever made.
+                None => std::future::pending().await,
+            }
+        }
+    });
+    let builder = HttpOrigin::builder().max_connections(1);
+    let origin: HttpOrigin<RequestBody> =
+        builder.build_with("http://origin".parse().unwrap(), connector).unwrap();
+    let client = Client::new(origin);
+    let busy = client.ask("POST", "/").body("x").start_outcome();
+    settle().await;
+    let asked = client.get("/").start_outcome();
+    pass(6).await;
+    // It breaks, so that its place is free, but not its connection.
+    drop(far);
+    assert!(busy.await.unwrap().is_err());
+    pass_for(Duration::from_millis(3999)).await;
+    assert!(!asked.is_finished());
+    pass_for(Duration::from_millis(1)).await;
+    assert!(asked.is_finished());
+    assert!(asked.await.unwrap().err().expect("no answer").is_timeout());
 }
 
 #[tokio::test(start_paused = true)]

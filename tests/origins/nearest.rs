@@ -132,3 +132,22 @@ async fn the_next_best_one_if_it_fails() {
     a.says("/", answer(200).body("a"));
     assert_eq!(told(client.get("/")).await, "200 a (a=200)", "a probe, although it is down");
 }
+
+#[tokio::test(start_paused = true)]
+async fn to_fail_quickly_is_not_to_be_quick() {
+    let o @ [a, b] = &origins();
+    let client = nearest(o);
+    takes(&client, o, &[50, 100]).await;
+    // 500 says nothing of an origin's health.
+    a.always("/", |_| answer(500));
+    for _ in 0..20 {
+        let (slow, hold) = ok("b").held();
+        b.says("/", slow);
+        let asked = start_told(client.get("/"));
+        pass_for(Duration::from_millis(100)).await;
+        hold.release();
+        assert!(asked.await.unwrap().starts_with("200 b"));
+        pass_for(Duration::from_millis(900)).await;
+    }
+    assert_eq!(counts(o), [2, 21], "it is not asked first again for a while");
+}

@@ -50,7 +50,7 @@ impl Default for HttpOriginBuilder {
 }
 
 impl HttpOriginBuilder {
-    /// How long it may take to find the name's addresses and to connect, TLS included; a free place is waited for as long at most. Default: 10 s.
+    /// How long it may take to get a free place, to find the name's addresses and to connect, TLS included, all together. Default: 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.connect = timeout;
         self
@@ -144,6 +144,7 @@ impl HttpOriginBuilder {
         C::Future: Send + 'static,
     {
         let target = Target::new(origin, self.keep_host)?;
+        // Also for connections that go on in the background, since another one was free first.
         let connector =
             Timeout::new(connector.map_err(Into::<BoxError>::into), self.timeouts.connect);
         let client = Client::builder(TokioExecutor::new())

@@ -25,27 +25,6 @@ const ABOUT_THE_CONNECTION: [HeaderName; 6] = [
     header::UPGRADE,
 ];
 
-/// Fields for all recipients: to list one of them in `Connection` is an error of the sender, and must not cut it out.
-const END_TO_END: [HeaderName; 17] = [
-    header::ACCEPT_ENCODING,
-    header::AUTHORIZATION,
-    header::CACHE_CONTROL,
-    header::CONTENT_ENCODING,
-    header::CONTENT_LENGTH,
-    header::CONTENT_TYPE,
-    header::COOKIE,
-    header::FORWARDED,
-    header::HOST,
-    header::IF_MATCH,
-    header::IF_MODIFIED_SINCE,
-    header::IF_NONE_MATCH,
-    header::IF_RANGE,
-    header::IF_UNMODIFIED_SINCE,
-    header::ORIGIN,
-    header::RANGE,
-    header::VIA,
-];
-
 impl Target {
     pub(super) fn new(origin: Uri, keep_host: bool) -> Result<Self, OriginError> {
         let parts = origin.clone().into_parts();
@@ -60,12 +39,13 @@ impl Target {
     /// Points a request at the origin, without what was for the client's connection.
     pub(super) fn address(&self, head: &mut Parts) {
         clean(&mut head.headers);
-        let kept = head.headers.get(header::HOST).cloned().or_else(|| {
-            let authority = head.uri.authority()?;
-            HeaderValue::from_str(authority.as_str()).ok()
-        });
-        let own = || HeaderValue::from_str(self.authority.as_str()).ok();
-        let host = kept.filter(|_| self.keep_host).or_else(own);
+        // The authority of an absolute target wins (RFC 9112 section 3.2.2), as in the key.
+        let named = || match head.uri.authority() {
+            Some(authority) => host(authority),
+            None => head.headers.get(header::HOST).cloned(),
+        };
+        let kept = if self.keep_host { named() } else { None };
+        let host = kept.or_else(|| host(&self.authority));
         if let Some(host) = host {
             head.headers.insert(header::HOST, host);
         }
@@ -82,10 +62,16 @@ impl Target {
     }
 }
 
+/// Without a user name, which is nobody's business but the sender's (RFC 9110 section 4.2.4).
+fn host(authority: &Authority) -> Option<HeaderValue> {
+    let host = authority.as_str().rsplit('@').next()?;
+    HeaderValue::from_str(host).ok()
+}
+
 fn clean(headers: &mut HeaderMap) {
     let listed: Vec<_> = fields::list(headers, &header::CONNECTION)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .filter(|name| !END_TO_END.contains(name))
+        .filter(|name| !fields::END_TO_END.contains(name))
         .collect();
     for name in listed.iter().chain(&ABOUT_THE_CONNECTION) {
         headers.remove(name);
@@ -127,6 +113,8 @@ mod tests {
         assert_eq!(head.headers["host"], "www.example.com");
         let head = sent(&keeping, Request::get("http://www.example.com/"));
         assert_eq!(head.headers["host"], "www.example.com");
+        let both = Request::get("http://u@a.example:82/").header("host", "b.example");
+        assert_eq!(sent(&keeping, both).headers["host"], "a.example:82");
         assert_eq!(sent(&keeping, Request::get("/")).headers["host"], "origin:81");
         for unusable in ["/a", "origin:81"] {
             assert!(Target::new(Uri::from_static(unusable), false).is_err(), "{unusable}");
@@ -137,7 +125,9 @@ mod tests {
     fn what_is_for_one_connection_stays_there() {
         let target = Target::new(Uri::from_static("http://a"), false).expect("an origin");
         let request = Request::get("/")
-            .header("connection", "x-own, authorization, Keep-Alive, upgrade")
+            .header("connection", "x-own, authorization, Keep-Alive, upgrade, CDN-Loop, pragma")
+            .header("cdn-loop", "edge")
+            .header("pragma", "no-cache")
             .header("authorization", "Basic YTpi")
             .header("keep-alive", "timeout=5")
             .header("te", "trailers")
@@ -148,6 +138,6 @@ mod tests {
         let head = sent(&target, request);
         let mut names: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["authorization", "host", "x-other"]);
+        assert_eq!(names, ["authorization", "cdn-loop", "host", "pragma", "x-other"]);
     }
 }

@@ -15,14 +15,19 @@ use head::Target;
 use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::capture_connection;
 use std::{
     error::Error,
-    fmt,
+    fmt, future,
     pin::pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
-use tokio::{sync::Semaphore, time};
+use tokio::{
+    sync::Semaphore,
+    time::{self, Instant},
+};
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_service::Service;
 use upload::Upload;
@@ -133,39 +138,48 @@ where
 {
     async fn send(self, request: Request<Q>) -> Result<Response<HttpBody>, OriginError> {
         let Shared { target, timeouts, places } = &*self.shared;
+        let asked = Instant::now();
         let place = time::timeout(timeouts.connect, Arc::clone(places).acquire_owned()).await;
         let Ok(Ok(place)) = place else { return Err(OriginError::timed_out()) };
+        let left = timeouts.connect.saturating_sub(asked.elapsed());
         let (mut head, body) = request.into_parts();
         target.address(&mut head);
         let can_repeat = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS)
             && body.is_end_stream();
         let again = can_repeat.then(|| head.clone());
         head::frame(&mut head, &body);
-        let first = self.exchange(Request::from_parts(head, Upload::of(body))).await;
+        let first = self.exchange(Request::from_parts(head, Upload::of(body)), left).await;
         let answer = match (first, again) {
             (Err(error), Some(head)) if is_closed_unused(&error) => {
-                self.exchange(Request::from_parts(head, Upload::empty())).await
+                self.exchange(Request::from_parts(head, Upload::empty()), left).await
             }
             (answer, _) => answer,
         };
         Ok(answer?.map(|body| HttpBody::new(body, timeouts.between_bytes, place)))
     }
 
-    /// One request over one connection.
+    /// One request over one connection, which has to be there before this time is over.
     async fn exchange(
         &self,
         mut request: Request<Upload<Q>>,
+        connect: Duration,
     ) -> Result<Response<Incoming>, OriginError> {
         let ended = request.body_mut().ended();
+        let mut connection = capture_connection(&mut request);
         let answer = pin!(self.client.clone().oneshot(request));
+        let unconnected = pin!(async {
+            if time::timeout(connect, connection.wait_for_connection_metadata()).await.is_ok() {
+                future::pending::<()>().await;
+            }
+        });
         let too_late = pin!(async {
             // The sender is dropped with the body at the latest.
             _ = ended.await;
             time::sleep(self.shared.timeouts.first_byte).await;
         });
-        match select(answer, too_late).await {
+        match select(answer, select(unconnected, too_late)).await {
             Either::Left((answer, _)) => answer.map_err(OriginError::of_client),
-            Either::Right(((), _)) => Err(OriginError::timed_out()),
+            Either::Right(_) => Err(OriginError::timed_out()),
         }
     }
 }

@@ -145,8 +145,7 @@ where
         if let Err(status) = self.prepare(&mut head, !body.is_end_stream()) {
             return ResponseFuture::new(future::ready(Ok(refusal(status))));
         }
-        let answer = self.inner.clone().oneshot(Request::from_parts(head, body));
-        ResponseFuture::new(async move { answer.await.map_err(OriginError::failed) })
+        ResponseFuture::of(self.inner.clone().oneshot(Request::from_parts(head, body)))
     }
 }
 

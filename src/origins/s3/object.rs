@@ -13,7 +13,7 @@ pub(super) enum NotAnObject {
 /// The object's name, encoded as S3 signs it: everything but unreserved characters and slashes (RFC 3986 section 2.3), in upper case.
 pub(super) fn path(path: &str, bucket: &S3Bucket) -> Result<String, NotAnObject> {
     let mut name = decoded(path.strip_prefix('/').unwrap_or(path)).ok_or(NotAnObject::Malformed)?;
-    if climbs(&name) {
+    if climbs(bucket.prefix.as_bytes(), &name) {
         return Err(NotAnObject::Malformed);
     }
     if let Some(index) = &bucket.index
@@ -80,10 +80,20 @@ fn encoded(bytes: &[u8], is_path: bool) -> String {
     text
 }
 
-/// Would a server that resolves `..` leave the folder in which the name begins? S3 does not resolve it, others may.
-fn climbs(name: &[u8]) -> bool {
+/// Would a server that resolves `..` leave what begins with the prefix? S3 does not resolve it, others may.
+fn climbs(prefix: &[u8], name: &[u8]) -> bool {
+    let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
+    let mut segments = name.split(is_separator);
+    // A prefix that ends within a name has a part of the first segment, and whoever leaves that one leaves the prefix.
+    let own = prefix.rsplit(is_separator).next().unwrap_or_default();
+    if !own.is_empty()
+        && let Some(first) = segments.next()
+        && (first == b".." || [own, first].concat() == b"..")
+    {
+        return true;
+    }
     let mut depth = 0_usize;
-    for segment in name.split(|byte| matches!(byte, b'/' | b'\\')) {
+    for segment in segments {
         match segment {
             b".." => match depth.checked_sub(1) {
                 Some(above) => depth = above,
@@ -159,6 +169,16 @@ mod tests {
         assert_eq!(path("/a/", &site).as_deref(), Ok("my%20site/a/index.html"));
         assert_eq!(path("/a", &site).as_deref(), Ok("my%20site/a"));
         assert_eq!(path("/../other", &site), Err(NotAnObject::Malformed));
+        let releases = bucket().prefix("site/v1-");
+        assert_eq!(path("/a/b", &releases).as_deref(), Ok("site/v1-a/b"));
+        assert_eq!(path("/a/b/../c", &releases).as_deref(), Ok("site/v1-a/b/../c"));
+        for climbing in ["/a/../v2-a", "/a/b/../../v2-a", "/../v2-a", "/%5c..%5cv2-a", "//../v2-a"]
+        {
+            assert_eq!(path(climbing, &releases), Err(NotAnObject::Malformed), "{climbing}");
+        }
+        let hidden = bucket().prefix("site/.");
+        assert_eq!(path("/a", &hidden).as_deref(), Ok("site/.a"));
+        assert_eq!(path("/./other", &hidden), Err(NotAnObject::Malformed));
         // Without an index the prefix alone names nothing.
         assert_eq!(path("/", &bucket().prefix("site/")), Err(NotAnObject::Nothing));
     }
