@@ -1,6 +1,12 @@
 //! The handle: invalidation and statistics.
+mod handles;
+#[cfg(feature = "origins")]
+mod told;
+
+pub use handles::{Handles, InvalidateEach};
+
 use crate::{
-    BoxError, InvalidationError, Receipt, Stats,
+    BoxError, Changed, InvalidationError, Receipt, Stats,
     engine::Engine,
     invalidation::{Mode, Target, read_uri},
 };
@@ -117,6 +123,39 @@ impl Handle {
         self.one(Ok(Target::everything()))
     }
 
+    /// Invalidates what the answer to an unsafe request has changed that this cache has not seen: what an answer that it sees makes invalid by itself. In force when
+    /// this returns; like those, it does not wait for the store.
+    ///
+    /// Not for operators: there may be as many of these as clients make, and they cannot drive out what operators have said.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    ///
+    /// # Example: a job that writes past the cache
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # let handle = tower_cdn::CdnCacheLayer::in_memory(1024 * 1024).handle();
+    /// handle.changed(&tower_cdn::Changed::new("http://example.com/prices".parse().unwrap()));
+    /// # });
+    /// ```
+    pub fn changed(&self, changed: &Changed) {
+        let (mut keys, mut groups) = (Vec::new(), Vec::new());
+        for key in changed.uris().iter().flat_map(|uri| self.engine.keys_of_uri(uri)) {
+            for name in changed.groups() {
+                let group = Target::Group(key.group(name));
+                if !groups.contains(&group) {
+                    groups.push(group);
+                }
+            }
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        if !keys.is_empty() {
+            self.engine.invalidate_as_answered(keys, groups);
+        }
+    }
+
     fn one(&self, target: Result<Target, InvalidationError>) -> Invalidate {
         self.all_of(target.map(|target| vec![target]))
     }
@@ -157,6 +196,11 @@ impl Invalidate {
         let of_host = |target: Target| target.of_host(host.as_ref());
         self.targets = self.targets.and_then(|targets| targets.into_iter().map(of_host).collect());
         self
+    }
+
+    /// What is wrong with it, if anything is: known before it is awaited, so that several can be checked before the first one is made.
+    pub fn error(&self) -> Option<&InvalidationError> {
+        self.targets.as_ref().err()
     }
 }
 

@@ -53,14 +53,14 @@
 //!
 //! # Learn more
 //!
-//! - [`CdnCacheLayer`]: building and sharing a cache; [`Handle`]: invalidation and statistics.
+//! - [`CdnCacheLayer`]: building and sharing a cache; [`Handle`]: invalidation and statistics; [`Handles`]: those of several tiers.
 //! - [`CachePolicy`]: what is stored, for how long, with which limits; its presets.
 //! - [`Distribution`]: other rules for other paths and hosts, the origin that each asks, error pages.
 //! - [`KeyPolicy`]: what makes two requests ask for the same thing.
 //! - [`store`]: keeping responses; [`MemoryStore`], `DiskStore` (feature `disk`), `Tiered` (feature `tiered`), and [`Store`] with [`store::conformance`] for one of your own.
 //! - [`CacheStatus`]: what happened to a request, and why.
 //! - [`Clock`]: tests in virtual time.
-//! - `origins` (feature `origins`): which origin answers, failover, one place for each object.
+//! - `origins` (feature `origins`): which origin answers, failover, one place for each object, a regional tier.
 #![cfg_attr(not(feature = "memory"), allow(rustdoc::broken_intra_doc_links))]
 
 mod body;
@@ -93,13 +93,14 @@ pub use distribution::{
 };
 pub use engine::Stats;
 pub use error::{BoxError, ContentError, StoreError};
-pub use handle::{Handle, Invalidate};
+pub use handle::{Handle, Handles, Invalidate, InvalidateEach};
 pub use invalidation::{InvalidationError, Receipt};
 pub use key::{CacheKey, Influential, KeyPolicy, Parameters};
 pub use layer::{Builder, CdnCacheLayer};
 pub use policy::{Bypass, CachePolicy, DoNotCollapse, DoNotStore, RangeFetch};
 pub use semantics::{
     cache_status::{CacheStatus, Detail, Forward},
+    changed::Changed,
     storing::{NotStored, SetCookie},
 };
 pub use service::{CdnCache, ResponseFuture};

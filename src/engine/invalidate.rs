@@ -66,7 +66,7 @@ impl Engine {
     }
 
     /// What the answer to an unsafe request says (RFC 9111 section 4.4): these keys, others of their URIs, and these groups.
-    pub(super) fn invalidate_as_answered(
+    pub(crate) fn invalidate_as_answered(
         self: &Arc<Self>,
         mut keys: Vec<CacheKey>,
         groups: Vec<Target>,

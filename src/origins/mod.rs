@@ -6,6 +6,7 @@
 //! - [`OriginGroup`] asks its origins in order until one answers well.
 //! - [`Nearest`] asks the quickest and least busy of equal origins.
 //! - [`Sharded`] keeps each object in one place among several.
+//! - [`Regional`] sends an edge's requests to a second tier of caches, but for those that gain nothing there.
 //! - `HttpOrigin` (feature `client`) is one origin over HTTP/1.1: its connections and timeouts.
 //! - `S3Origin` (feature `s3`) is a bucket, also a private one: it signs requests.
 //!
@@ -69,12 +70,14 @@ mod member;
 mod meter;
 mod nearest;
 mod policy;
+mod regional;
 mod repeat;
 #[cfg(feature = "s3")]
 mod s3;
 mod select;
 mod service;
 mod sharded;
+mod tell;
 
 pub use crate::OriginName;
 pub use attempts::{Attempt, Attempts, Outcome};
@@ -85,8 +88,10 @@ pub use future::ResponseFuture;
 pub use group::OriginGroup;
 pub use nearest::Nearest;
 pub use policy::FailoverPolicy;
+pub use regional::Regional;
 #[cfg(feature = "s3")]
 pub use s3::{S3Bucket, S3Credentials, S3Origin, SignRequests};
 pub use select::{ByExtension, SelectOrigin};
 pub use service::Origins;
 pub use sharded::Sharded;
+pub use tell::TellChanged;

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, awaits, logs or reads a clock: `now` is an argument, and so is everything
 //! the operator decides. One file for one part of an RFC; the names are the RFC's own.
 pub(crate) mod cache_status;
+pub(crate) mod changed;
 pub(crate) mod conditional;
 pub(crate) mod deception;
 pub(crate) mod directives;

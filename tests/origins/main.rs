@@ -11,6 +11,7 @@ mod health;
 #[cfg(feature = "tracing")]
 mod logged;
 mod nearest;
+mod regional;
 #[cfg(feature = "s3")]
 mod s3;
 mod selection;
