@@ -10,6 +10,7 @@ use crate::{
     stored::Kind,
 };
 use bytes::Bytes;
+use futures_util::future::join_all;
 use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -39,6 +40,9 @@ impl InForce {
 /// How long to wait between attempts to tell a store that fails.
 const PAUSES: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)];
+
+/// Notes that are withdrawn together.
+const AT_ONCE: usize = 256;
 
 /// What is still to be told.
 struct Errand {
@@ -126,11 +130,7 @@ impl Engine {
             errand.has_forgotten = false;
         }
         if !errand.has_forgotten {
-            for number in std::mem::take(&mut errand.gone) {
-                if !self.note_at(number, None).await {
-                    errand.gone.push(number);
-                }
-            }
+            errand.gone = self.withdraw(std::mem::take(&mut errand.gone)).await;
         }
         for (number, key) in std::mem::take(&mut errand.keys) {
             if self.delete_before(&key, number).await {
@@ -143,6 +143,17 @@ impl Engine {
             && !errand.has_forgotten
             && errand.gone.is_empty()
             && errand.keys.is_empty()
+    }
+
+    /// Withdraws notes, many at once, since a store may make one step of them. Returns those that are left.
+    async fn withdraw(&self, numbers: Vec<u64>) -> Vec<u64> {
+        let mut left = Vec::new();
+        for some in numbers.chunks(AT_ONCE) {
+            let done = join_all(some.iter().map(|number| self.note_at(*number, None))).await;
+            let failed = some.iter().zip(done).filter(|(_, is_done)| !is_done);
+            left.extend(failed.map(|(number, _)| *number));
+        }
+        left
     }
 
     /// Deletes what was asked for before. False if the store failed.
@@ -191,14 +202,21 @@ impl Engine {
 
     /// Before the store keeps a response that was fetched with this number: no later process may give the number again. False if the store failed.
     pub(super) async fn reserve(&self, number: u64) -> bool {
+        self.is_reserved(number) || self.note_state(number).await
+    }
+
+    pub(super) fn is_reserved(&self, number: u64) -> bool {
         number <= self.shared.notes.reserved.load(Ordering::Acquire)
-            || self.note_state(number).await
     }
 
     /// Notes what has to be known beside the rules, with numbers reserved up to this one at least.
     async fn note_state(&self, number: u64) -> bool {
         let _turn = self.shared.notes.turn.lock().await;
         let before = self.shared.notes.reserved.load(Ordering::Acquire);
+        if number > 0 && number <= before {
+            // Somebody else has, while this one waited for its turn.
+            return true;
+        }
         let reserved = if number > before { number.saturating_add(BLOCK) } else { before };
         let state = record::encode_state(&self.shared.rules.state(reserved));
         let is_noted = self.note_at(STATE_NUMBER, Some(state)).await;
@@ -206,9 +224,7 @@ impl Engine {
             self.shared.notes.reserved.store(reserved, Ordering::Release);
             // Those that were found superfluous at the start.
             let gone = std::mem::take(&mut *self.shared.notes.lock_gone());
-            for number in gone {
-                self.note_at(number, None).await;
-            }
+            self.withdraw(gone).await;
         }
         is_noted
     }

@@ -7,7 +7,7 @@ use crate::{
 use bytes::Bytes;
 use futures_util::{
     FutureExt,
-    future::{Either, select},
+    future::{Either, join, select},
 };
 use std::{
     future::Future,
@@ -15,7 +15,7 @@ use std::{
     pin::pin,
 };
 use tokio::{
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, oneshot},
     time::sleep,
 };
 
@@ -55,7 +55,9 @@ impl Engine {
     }
 
     pub(super) async fn freshen_at(&self, key: &CacheKey, head: StoredHead) -> bool {
-        if !self.reserve_for(&head).await {
+        if let Some(number) = self.not_reserved(&head)
+            && !Box::pin(self.reserve(number)).await
+        {
             return false;
         }
         self.guarded("freshen", async { self.shared.store.freshen(key, head).await }).await
@@ -72,10 +74,11 @@ impl Engine {
         self.guarded("note", async { self.shared.store.note(number, note).await }).await.is_some()
     }
 
-    async fn reserve_for(&self, head: &StoredHead) -> bool {
+    /// The number of a response, if no note covers it yet.
+    fn not_reserved(&self, head: &StoredHead) -> Option<u64> {
         match &head.kind {
-            Kind::Response(head) => self.reserve(head.fetch).await,
-            Kind::Variants(_) => true,
+            Kind::Response(head) => Some(head.fetch).filter(|number| !self.is_reserved(*number)),
+            Kind::Variants(_) => None,
         }
     }
 
@@ -86,13 +89,27 @@ impl Engine {
         response: StoredResponse,
         arrived: impl Future<Output = ()>,
     ) -> bool {
-        if !self.reserve_for(&response.head).await {
-            return false;
+        let mut reserving = None;
+        if let Some(number) = self.not_reserved(&response.head) {
+            let (covered, is_covered) = oneshot::channel();
+            if response.content.hold_end(is_covered.map(|covered| covered.is_ok())) {
+                // Clients would wait for a store that does not read what arrives. Its end is what makes it visible.
+                reserving = Some(Box::pin(async move {
+                    if self.reserve(number).await {
+                        _ = covered.send(());
+                    }
+                }));
+            } else if !Box::pin(self.reserve(number)).await {
+                return false;
+            }
         }
         let put =
             AssertUnwindSafe(async { self.shared.store.put(key, response).await }).catch_unwind();
         let limit = async {
-            arrived.await;
+            match reserving {
+                Some(reserving) => drop(join(arrived, reserving).await),
+                None => arrived.await,
+            }
             sleep(self.policy.limits.store_timeout).await;
         };
         match select(pin!(put), pin!(limit)).await {

@@ -1,20 +1,18 @@
 //! Content (RFC 9110 section 6.4) as a handle: clone it, read it many times, read parts of it.
-use super::rope::{Next, Reader, Rope};
-use crate::{
-    BoxError, StoreError,
-    error::{ContentError, Cut},
+use super::{
+    reading::{ContentBody, Gate, Reading},
+    rope::{Reader, Rope},
 };
+use crate::{BoxError, StoreError};
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use std::{
-    collections::VecDeque,
     fmt,
     ops::Range,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, ready},
 };
 
 /// A handle on the content of a response. Clones are cheap and share the bytes.
@@ -34,7 +32,7 @@ use std::{
 #[derive(Clone)]
 pub struct Content {
     source: Source,
-    trailers: Option<Arc<HeaderMap>>,
+    pub(super) trailers: Option<Arc<HeaderMap>>,
 }
 
 type Open = dyn Fn(Range<u64>) -> UnsyncBoxBody<Bytes, BoxError> + Send + Sync;
@@ -70,6 +68,8 @@ struct First {
     reader: Option<Reader>,
     /// Where its bytes may be put, if they are few.
     room: BytesMut,
+    /// For all who read it.
+    gate: Option<Gate>,
 }
 
 impl Content {
@@ -122,8 +122,10 @@ impl Content {
         let reading = match &self.source {
             Source::Bytes(bytes) => Reading::Bytes(bytes.clone()),
             Source::Other(Other::Arriving { rope, first }) => {
-                let made = first.lock().unwrap_or_else(PoisonError::into_inner).reader.take();
-                made.or_else(|| rope.store_reader()).map_or(Reading::Failed, Reading::Arriving)
+                let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+                let (made, gate) = (first.reader.take(), first.gate.clone());
+                drop(first);
+                Reading::of_rope(made.or_else(|| rope.store_reader()), gate)
             }
             Source::Other(Other::Elsewhere { len, open }) => {
                 Reading::Elsewhere { body: open(0..*len), left: *len }
@@ -131,7 +133,7 @@ impl Content {
             #[cfg(feature = "tiered")]
             Source::Other(Other::Once { body, .. }) => {
                 let body = body.lock().unwrap_or_else(PoisonError::into_inner).take();
-                body.map_or(Reading::Failed, |body| Reading::Chain(VecDeque::from([body])))
+                body.map_or(Reading::Failed, |body| Reading::Chain([body].into()))
             }
         };
         ContentBody { reading, trailers: self.trailers.clone() }
@@ -142,8 +144,9 @@ impl Content {
         let range = range.start..range.end.min(self.len().unwrap_or(range.end));
         let reading = match &self.source {
             Source::Bytes(bytes) => Reading::Bytes(slice(bytes, &range)),
-            Source::Other(Other::Arriving { rope, .. }) => {
-                rope.reader(range).map_or(Reading::Failed, Reading::Arriving)
+            Source::Other(Other::Arriving { rope, first }) => {
+                let gate = first.lock().unwrap_or_else(PoisonError::into_inner).gate.clone();
+                Reading::of_rope(rope.reader(range), gate)
             }
             Source::Other(Other::Elsewhere { open, .. }) => Reading::Elsewhere {
                 left: range.end.saturating_sub(range.start),
@@ -215,8 +218,15 @@ impl Content {
 
     /// What a store reads: a rope, a reader that was there before the first chunk, and room for it if it is small.
     pub(crate) fn arriving(rope: Rope, first: Reader, room: BytesMut) -> Self {
-        let first = Arc::new(Mutex::new(First { reader: Some(first), room }));
+        let first = Arc::new(Mutex::new(First { reader: Some(first), room, gate: None }));
         Self { source: Source::Other(Other::Arriving { rope, first }), trailers: None }
+    }
+
+    /// Who reads it from now on comes to its end when this has come true, and gets an error if it does not. False if the content is not arriving.
+    pub(crate) fn hold_end(&self, until: impl Future<Output = bool> + Send + 'static) -> bool {
+        let Source::Other(Other::Arriving { first, .. }) = &self.source else { return false };
+        first.lock().unwrap_or_else(PoisonError::into_inner).gate = Some(until.boxed().shared());
+        true
     }
 
     /// What can be read once more: `body` has all of it, in part perhaps from memory.
@@ -247,156 +257,5 @@ impl From<Bytes> for Content {
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Content").field("len", &self.len()).finish_non_exhaustive()
-    }
-}
-
-/// One reading of a [`Content`]. A body that ends without an error is complete.
-pub struct ContentBody {
-    reading: Reading,
-    trailers: Option<Arc<HeaderMap>>,
-}
-
-enum Reading {
-    /// Not yet yielded; empty once it was.
-    Bytes(Bytes),
-    Arriving(Reader),
-    Elsewhere {
-        body: UnsyncBoxBody<Bytes, BoxError>,
-        left: u64,
-    },
-    /// One after the other.
-    Chain(VecDeque<ContentBody>),
-    Failed,
-}
-
-impl ContentBody {
-    pub(crate) fn arriving(reader: Reader) -> Self {
-        Self { reading: Reading::Arriving(reader), trailers: None }
-    }
-
-    /// One body behind the other, without trailers.
-    pub(crate) fn chain(bodies: Vec<Self>) -> Self {
-        Self { reading: Reading::Chain(bodies.into()), trailers: None }
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        loop {
-            let end = match &mut self.reading {
-                Reading::Bytes(bytes) if bytes.is_empty() => None,
-                Reading::Bytes(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
-                Reading::Arriving(reader) => match ready!(reader.poll_next(cx.waker())) {
-                    Next::Chunk(bytes) => Some(Ok(Frame::data(bytes))),
-                    Next::End(trailers) => {
-                        self.trailers = trailers;
-                        self.reading = Reading::Bytes(Bytes::new());
-                        None
-                    }
-                    Next::Stored(content, range) => {
-                        if content.len().is_some_and(|len| range.end >= len) {
-                            self.trailers = content.trailers.clone();
-                        }
-                        self.reading = content.read_range(range).reading;
-                        continue;
-                    }
-                    Next::Cut(cut) => Some(Err(ContentError(cut))),
-                },
-                Reading::Elsewhere { body, left } => match ready!(Pin::new(body).poll_frame(cx)) {
-                    Some(Ok(frame)) => {
-                        let len = frame.data_ref().map_or(0, |data| data.len() as u64);
-                        match left.checked_sub(len) {
-                            Some(rest) => *left = rest,
-                            None => return self.fail(Cut::Store),
-                        }
-                        return Poll::Ready(Some(Ok(frame)));
-                    }
-                    Some(Err(error)) => {
-                        self.reading = Reading::Bytes(Bytes::new());
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                    None if *left > 0 => Some(Err(ContentError(Cut::Store))),
-                    None => None,
-                },
-                Reading::Chain(bodies) => {
-                    let Some(body) = bodies.front_mut() else { return Poll::Ready(None) };
-                    match ready!(body.poll_next(cx)) {
-                        Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
-                        Some(Err(error)) => {
-                            bodies.clear();
-                            return Poll::Ready(Some(Err(error)));
-                        }
-                        None => {
-                            bodies.pop_front();
-                            continue;
-                        }
-                    }
-                }
-                Reading::Failed => Some(Err(ContentError(Cut::Store))),
-            };
-            return match end {
-                Some(Err(ContentError(cut))) => self.fail(cut),
-                Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
-                None => {
-                    let trailers = self.trailers.take().map(|trailers| (*trailers).clone());
-                    Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
-                }
-            };
-        }
-    }
-
-    fn fail(&mut self, cut: Cut) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.reading = Reading::Bytes(Bytes::new());
-        self.trailers = None;
-        Poll::Ready(Some(Err(ContentError(cut).into())))
-    }
-}
-
-impl Body for ContentBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.poll_next(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(&self.reading, Reading::Bytes(bytes) if bytes.is_empty())
-            && self.trailers.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let size = self.size();
-        match size.exact() {
-            // A server that knows the size of HTTP/1.1 content leaves no room for trailers (RFC 9112 section 6.3).
-            Some(exact) if self.trailers.is_some() => {
-                let mut open = SizeHint::new();
-                open.set_lower(exact);
-                open
-            }
-            _ => size,
-        }
-    }
-}
-
-impl ContentBody {
-    fn size(&self) -> SizeHint {
-        match &self.reading {
-            Reading::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Reading::Arriving(reader) => reader.size_hint(),
-            Reading::Elsewhere { left, .. } => SizeHint::with_exact(*left),
-            Reading::Chain(bodies) => {
-                let sizes = bodies.iter().map(|body| body.size_hint().exact());
-                sizes.sum::<Option<u64>>().map_or_else(SizeHint::default, SizeHint::with_exact)
-            }
-            Reading::Failed => SizeHint::default(),
-        }
-    }
-}
-
-impl fmt::Debug for ContentBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ContentBody")
     }
 }

@@ -3,15 +3,17 @@ mod content;
 mod head;
 mod kept;
 mod parts;
+mod reading;
 mod record;
 pub(crate) mod rope;
 mod variants;
 
-pub use content::{Content, ContentBody};
+pub use content::Content;
 pub use head::StoredHead;
 pub(crate) use head::{FoundValid, Kind, Membership, ResponseHead, compact, place};
 pub(crate) use kept::{KeptDate, KeptDirectives, Rare, RareParts};
 pub(crate) use parts::{Parts, Piece, Whose};
+pub use reading::ContentBody;
 pub use record::RecordError;
 pub(crate) use variants::{Shape, VariantIndex};
 
