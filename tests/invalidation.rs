@@ -189,12 +189,7 @@ async fn a_refresh_under_way_does_not_bring_back_what_was_invalidated() {
         w.origin.says("/", ok("old").says("max-age=10, stale-while-revalidate=100").etag("\"a\""));
         assert_eq!(w.get("/").told().await, "200 old (uri-miss)");
         pass(10).await;
-        let refreshed = if unchanged {
-            answer(304).max_age(1_000).etag("\"a\"")
-        } else {
-            ok("old").max_age(1_000)
-        };
-        let (slow, hold) = refreshed.held();
+        let (slow, hold) = support::refreshed("old", unchanged).held();
         w.origin.says("/", slow);
         w.origin.says("/", answer(204));
         w.origin.says("/", ok("new").max_age(1_000));

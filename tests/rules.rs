@@ -472,12 +472,7 @@ async fn a_refresh_behind_does_not_bring_the_old_response_back() {
                 .says("/", ok("old").says("max-age=10, stale-while-revalidate=100").etag("\"a\""));
             w.get("/").told().await;
             pass(10).await;
-            let refreshed = if unchanged {
-                answer(304).max_age(1_000).etag("\"a\"")
-            } else {
-                ok("old").max_age(1_000)
-            };
-            let (slow, hold) = refreshed.held();
+            let (slow, hold) = support::refreshed("old", unchanged).held();
             w.origin.says("/", slow);
             w.origin.says("/", ok("new").max_age(1_000));
             assert_eq!(w.get("/").told().await, "200 old (stale-hit)");

@@ -1,21 +1,28 @@
 //! A disk of which can be told whether it is at work.
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{
+    FutureExt,
+    future::{Either, select},
+};
 use http_body::{Body, Frame};
+use http_body_util::BodyExt;
 use std::{
     cell::RefCell,
-    future::Future,
-    pin::Pin,
+    convert::Infallible,
+    future::{Future, pending},
+    pin::{Pin, pin},
     sync::{
-        Arc, Weak,
+        Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
 };
 use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tower_cdn::{
-    CacheKey, Content, ContentBody, Store, StoreError, StoredHead, StoredResponse, store::DiskStore,
+    BoxError, CacheKey, Content, ContentBody, Store, StoreError, StoredHead, StoredResponse,
+    store::DiskStore,
 };
 
 /// More than any story stores.
@@ -114,7 +121,7 @@ struct Reading {
 
 impl Body for Reading {
     type Data = Bytes;
-    type Error = tower_cdn::BoxError;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -122,6 +129,28 @@ impl Body for Reading {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         self.under_way = polled.is_pending().then(|| UnderWay::new(&self.work));
+        polled
+    }
+}
+
+/// Content on its way to the disk, which is at work unless it waits for more.
+struct Arriving {
+    receiver: UnboundedReceiver<Result<Frame<Bytes>, BoxError>>,
+    work: Arc<Work>,
+    under_way: Arc<Mutex<Option<UnderWay>>>,
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = self.receiver.poll_recv(cx);
+        let under_way = polled.is_ready().then(|| UnderWay::new(&self.work));
+        *self.under_way.lock().expect("not poisoned") = under_way;
         polled
     }
 }
@@ -143,10 +172,36 @@ impl Store for Watched {
         self.inner.peek_tells_all()
     }
 
+    /// The time in which content arrives is virtual, that of a disk is not: read at its pace, what arrives at once would be too fast to be stored. So it is read as
+    /// it comes, and what the disk has not taken yet waits here.
     async fn put(&self, key: &CacheKey, response: StoredResponse) -> Result<(), StoreError> {
-        // The time in which content arrives is virtual, that of a disk is not: read at its pace, what arrives at once would be too fast to be stored.
-        let content = response.content.collect().await?;
-        self.at_work(self.inner.put(key, response.with_content(content))).await
+        let Some(len) = response.content.len().filter(|_| response.content.as_bytes().is_none())
+        else {
+            // Nobody can tell a store that something arrives whose length is not known but the cache itself.
+            let content = response.content.collect().await?;
+            return self.at_work(self.inner.put(key, response.with_content(content))).await;
+        };
+        let mut body = response.content.read();
+        let (sender, receiver) = unbounded_channel();
+        let arriving = async move {
+            while let Some(frame) = body.frame().await {
+                _ = sender.send(frame);
+            }
+            drop(sender);
+            pending::<Infallible>().await
+        };
+        let under_way = Arc::new(Mutex::new(None));
+        let waiting =
+            Arriving { receiver, work: Arc::clone(&self.work), under_way: Arc::clone(&under_way) };
+        let waiting = Mutex::new(Some(waiting));
+        let content = Content::from_fn(len, move |_| {
+            waiting.lock().expect("not poisoned").take().expect("it is read once")
+        });
+        let putting = self.inner.put(key, response.with_content(content));
+        match select(pin!(putting), pin!(arriving)).await {
+            Either::Left((stored, _)) => stored,
+            Either::Right((never, _)) => match never {},
+        }
     }
 
     async fn freshen(&self, key: &CacheKey, head: StoredHead) -> Result<bool, StoreError> {

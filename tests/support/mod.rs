@@ -11,7 +11,9 @@ mod store;
 pub(crate) use body::{Feed, OriginBody};
 pub(crate) use chosen::{Chosen, chosen};
 pub(crate) use client::{Ask, Client, Reply, RequestBody};
-pub(crate) use origin::{Answer, Hold, Origin, OriginError, Seen, answer, fail, hang, ok, panics};
+pub(crate) use origin::{
+    Answer, Hold, Origin, OriginError, Seen, answer, fail, hang, ok, panics, refreshed,
+};
 pub(crate) use store::{Call, Fault, PlainStore, Troubled};
 
 use std::time::Duration;
@@ -80,18 +82,21 @@ impl World {
 
 /// Lets background tasks run until they wait for something. No time passes.
 pub(crate) async fn settle() {
-    loop {
-        #[cfg(all(feature = "tiered", feature = "disk", unix))]
-        let before = disk::work();
-        for _ in 0..TURNS {
-            tokio::task::yield_now().await;
-        }
-        #[cfg(all(feature = "tiered", feature = "disk", unix))]
-        if !disk::is_idle(before) {
-            continue;
-        }
-        return;
+    while !has_settled().await {}
+}
+
+/// False if a disk was at work meanwhile.
+async fn has_settled() -> bool {
+    #[cfg(all(feature = "tiered", feature = "disk", unix))]
+    let before = disk::work();
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
     }
+    #[cfg(all(feature = "tiered", feature = "disk", unix))]
+    let is_idle = disk::is_idle(before);
+    #[cfg(not(all(feature = "tiered", feature = "disk", unix)))]
+    let is_idle = true;
+    is_idle
 }
 
 /// Turns of the runtime after which everything waits. A fuzzer cannot afford more than are needed.

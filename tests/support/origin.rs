@@ -90,6 +90,11 @@ pub(crate) fn answer(status: u16) -> Answer {
     Answer { act: Act::Respond(Box::new(response)), held: None }
 }
 
+/// What a refresh brings: that it is unchanged, or the same body as a response of its own.
+pub(crate) fn refreshed(body: &'static str, unchanged: bool) -> Answer {
+    if unchanged { answer(304).max_age(1_000).etag("\"a\"") } else { ok(body).max_age(1_000) }
+}
+
 /// The service fails.
 pub(crate) fn fail() -> Answer {
     Answer { act: Act::Fail, held: None }

@@ -3,6 +3,7 @@ use super::{
     error::Fault,
     file::Layout,
     hash::seed_at,
+    index::NOTES,
     load::stored,
     meta,
     order::Stored,
@@ -87,6 +88,7 @@ impl<'a> Batch<'a> {
         for hash in self.hidden.clone() {
             self.remove(rows, hash)?;
         }
+        let mut notes = None;
         for task in tasks {
             let is_forsaken = task.is_forsaken();
             let done = match &mut task.op {
@@ -99,7 +101,11 @@ impl<'a> Batch<'a> {
                 Op::Freshen { hash, key, head } => self.freshen(rows, *hash, key, head)?,
                 Op::Delete { hash, key } => self.delete(rows, *hash, key)?,
                 Op::Note { number, note } => {
-                    meta::put_note(transaction, self.store, *number, note.as_ref())?;
+                    let notes = match &mut notes {
+                        Some(notes) => notes,
+                        None => notes.insert(transaction.open_table(NOTES)?),
+                    };
+                    meta::put_note(notes, self.store, *number, note.as_ref())?;
                     self.notes.push((*number, note.clone()));
                     true
                 }
@@ -232,14 +238,18 @@ impl<'a> Batch<'a> {
     /// How many notes there are when it is committed.
     pub(super) fn notes(&self) -> u64 {
         let notes = self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut numbers: HashSet<_> = notes.keys().copied().collect();
-        for (number, note) in &self.notes {
-            match note {
-                Some(_) => numbers.insert(*number),
-                None => numbers.remove(number),
-            };
+        // The last word on each counts.
+        let changed: HashMap<u64, bool> =
+            self.notes.iter().map(|(number, note)| (*number, note.is_some())).collect();
+        let mut count = notes.len() as u64;
+        for (number, is_there) in changed {
+            match (notes.contains_key(&number), is_there) {
+                (false, true) => count = count.saturating_add(1),
+                (true, false) => count = count.saturating_sub(1),
+                (false, false) | (true, true) => {}
+            }
         }
-        numbers.len() as u64
+        count
     }
 
     /// It is committed: what it has changed is known.

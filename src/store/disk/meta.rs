@@ -6,7 +6,7 @@ use super::{
     state::State,
 };
 use bytes::{Buf, Bytes};
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -57,10 +57,11 @@ pub(super) fn begin(index: &Index, state: &State, notes: &Notes) -> Result<Meta,
     let meta = Meta { store: state.store, commit: state.commit, content: 0, notes: count };
     index.write(|transaction| {
         transaction.open_table(ROWS)?;
+        let mut table = transaction.open_table(NOTES)?;
         for (number, note) in notes {
-            put_note(transaction, state.store, *number, Some(note))?;
+            put_note(&mut table, state.store, *number, Some(note))?;
         }
-        transaction.open_table(NOTES)?;
+        drop(table);
         meta.write(transaction).map(Some)
     })?;
     Ok(meta)
@@ -68,12 +69,11 @@ pub(super) fn begin(index: &Index, state: &State, notes: &Notes) -> Result<Meta,
 
 /// Keeps or withdraws a note.
 pub(super) fn put_note(
-    transaction: &WriteTransaction,
+    notes: &mut Table<'_, u64, &'static [u8]>,
     store: u64,
     number: u64,
     note: Option<&Bytes>,
 ) -> Result<(), Fault> {
-    let mut notes = transaction.open_table(NOTES)?;
     match note {
         Some(note) => {
             notes.insert(number, &*sealed(note, seed_at(number, !store)))?;
