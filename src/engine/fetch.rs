@@ -151,7 +151,7 @@ impl Plan {
     }
 
     /// The request that is sent: no conditions of the client, those of the cache instead.
-    fn prepare(&self, engine: &Engine, client: &Asked) -> request::Parts {
+    pub(super) fn prepare(&self, engine: &Engine, client: &Asked) -> request::Parts {
         let mut head = client.head.clone();
         engine.mark(head.version, &mut head.headers);
         head.method = Method::GET;

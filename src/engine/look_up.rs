@@ -93,6 +93,8 @@ impl Engine {
             return self.shared.peek_tells_all.then(|| Peeked::Other(self.nothing(primary)));
         };
         let index = match self.read(primary, primary, stored)? {
+            // It may fail while it is read, and who answers at once has nobody to ask then.
+            Read::Response(found) if found.content.as_bytes().is_none() => return None,
             Read::Response(found) if found.head.rare.part.is_none() => {
                 return Some(Peeked::Plain(found));
             }
@@ -107,8 +109,10 @@ impl Engine {
         for key in index.candidates(primary, &request.headers) {
             let stored = self.peek_at(&key)?;
             match self.read(primary, &key, stored) {
-                Some(Read::Response(found)) => best.offer(key, found),
-                Some(Read::Variants(_) | Read::Stale(_) | Read::Gone) | None => return None,
+                Some(Read::Response(found)) if found.content.as_bytes().is_some() => {
+                    best.offer(key, found);
+                }
+                _ => return None,
             }
         }
         best.select(primary, index, request).map(Peeked::Other)

@@ -11,6 +11,7 @@ mod judge;
 mod known;
 mod landing;
 mod look_up;
+mod mend;
 mod origin;
 mod partial;
 mod pump;

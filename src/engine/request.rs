@@ -25,7 +25,7 @@ use super::{
     seat::Place,
 };
 use crate::{
-    CacheBody, CacheStatus, DoNotCollapse,
+    CacheBody, CacheKey, CacheStatus, DoNotCollapse,
     semantics::{
         cache_status::{Detail, Forward},
         conditional,
@@ -63,10 +63,15 @@ where
         Some(found) => {
             let freshness = found.head.freshness(&now);
             match engine.judge_found(&asked.directives, &look, found, freshness) {
-                Verdict::Fresh => return Ok(engine.hit_with(&asked, found, freshness, None)),
+                Verdict::Fresh => {
+                    let again = || Some((origin, body));
+                    return Ok(engine.hit_with(&asked, (&look.key, found), freshness, None, again));
+                }
                 Verdict::StaleWhileRevalidate => {
                     let detail = Some(Detail::StaleWhileRevalidate);
-                    let response = engine.hit_with(&asked, found, freshness, detail);
+                    let again = || Some((origin.clone(), engine.spare.body()?));
+                    let place = (&look.key, found);
+                    let response = engine.hit_with(&asked, place, freshness, detail, again);
                     refresh(engine, origin, asked, body, look);
                     return Ok(response);
                 }
@@ -125,6 +130,8 @@ where
         }
         Place::Shared(landed, supply) => {
             let status = CacheStatus { collapsed: true, ..status };
+            let again = || Some((origin, body));
+            let supply = engine.mended(supply, &asked, (&landed.key, &landed.head), again);
             Ok(engine.share(&asked, landed, supply, FromOrigin::default(), status))
         }
         Place::Alone(detail) => {
@@ -147,9 +154,16 @@ where
     O: Origin<Q>,
     Q: Send + 'static,
 {
+    // It may come to an answer from what is stored, and that may be anywhere but in memory.
+    let spare = (!engine.shared.peek_tells_all).then(|| origin.clone());
     let fetch = Fetch { asked: Arc::clone(&asked), body, look };
     let (task, answer) = start(&engine, origin, fetch, lead);
-    let fetched = receive(task, answer).await?;
+    let mut fetched = receive(task, answer).await?;
+    if let Fetched::Landed { landed, supply, origin } = fetched {
+        let again = || Some((spare?, engine.spare.body()?));
+        let supply = engine.mended(supply, &asked, (&landed.key, &landed.head), again);
+        fetched = Fetched::Landed { landed, supply, origin };
+    }
     Ok(engine.conclude(&asked, fetched, status))
 }
 
@@ -256,16 +270,22 @@ impl Engine {
         head
     }
 
-    fn hit_with<B>(
-        &self,
-        asked: &Asked,
-        found: &Found,
+    fn hit_with<O, Q>(
+        self: &Arc<Self>,
+        asked: &Arc<Asked>,
+        (key, found): (&CacheKey, &Found),
         freshness: Freshness,
         detail: Option<Detail>,
-    ) -> Response<CacheBody<B>> {
+        again: impl FnOnce() -> Option<(O, Q)>,
+    ) -> Response<CacheBody<O::Body>>
+    where
+        O: Origin<Q>,
+        Q: Send + 'static,
+    {
+        let supply = Supply::Stored(found.content.clone());
         let delivery = Delivery {
             head: &found.head,
-            supply: Supply::Stored(found.content.clone()),
+            supply: self.mended(supply, asked, (key, &found.head), again),
             age: Some(freshness.current_age),
             asks: asked.asks,
         };

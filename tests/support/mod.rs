@@ -1,6 +1,7 @@
 //! A scripted origin, a client that asks and looks closely, and a world of virtual time in which they meet.
 #![allow(dead_code, unused_imports, reason = "each file of tests uses a part of it")]
 mod body;
+mod brittle;
 mod chosen;
 mod client;
 #[cfg(all(feature = "tiered", feature = "disk", unix))]
@@ -9,6 +10,7 @@ mod origin;
 mod store;
 
 pub(crate) use body::{Feed, OriginBody};
+pub(crate) use brittle::{Break, Brittle};
 pub(crate) use chosen::{Chosen, chosen};
 pub(crate) use client::{Ask, Client, Reply, RequestBody};
 pub(crate) use origin::{

@@ -46,7 +46,7 @@ use std::{
 /// # What it promises
 ///
 /// - What is got is what was put, byte for byte: each part of content and each row has its checksum. What is damaged is not there any more; where that shows only
-///   in the middle of content, its body ends with an error.
+///   in the middle of content, its body ends with an error, and the cache asks the origin for the rest if it can.
 /// - What was deleted or replaced does not come back: not after `kill -9`, nor because a file is damaged, missing or an old one. What could be told from that no
 ///   more is not trusted as a whole, and the store begins again.
 /// - After the machine has gone down without [`close`](Self::close) the store begins again, unless [`sync`](DiskBuilder::sync) was chosen: without it nobody waits for
