@@ -1,5 +1,5 @@
 //! Which rules there are, since when, and how much they take: what is needed to forget them again.
-use super::rules::{Cause, Rule};
+use super::rule::{Cause, Rule};
 use crate::clock::Moment;
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,7 +1,7 @@
 //! The form in which a store keeps rules: a version byte, then parts with their lengths. Whatever is wrong with one is an error.
 use super::{
     mark::{Mark, Mode},
-    rules::{Cause, Floors, Rule},
+    rule::{Cause, Floors, Rule},
     sequence::HIGHEST,
     target::Target,
 };

@@ -6,6 +6,8 @@ pub mod conformance;
 #[cfg(all(feature = "disk", unix))]
 mod disk;
 mod erased;
+#[cfg(any(feature = "memory", all(feature = "disk", unix)))]
+mod hashed;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "tiered")]

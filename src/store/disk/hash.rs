@@ -1,5 +1,5 @@
 //! Hashes of keys, and numbers that nobody can foresee.
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Under which a key lies in the index. Keys come from clients: the seed, drawn when the store was made, keeps them from choosing which ones collide. Those
@@ -16,32 +16,4 @@ pub(super) fn seed_at(hash: u64, seed: u64) -> u64 {
 /// Drawn at random.
 pub(super) fn random() -> u64 {
     RandomState::new().hash_one(0_u8)
-}
-
-/// Hashes of keys are hashed already.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct AsItIs(u64);
-
-impl BuildHasher for AsItIs {
-    type Hasher = Self;
-
-    fn build_hasher(&self) -> Self {
-        *self
-    }
-}
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
 }

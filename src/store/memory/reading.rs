@@ -1,0 +1,60 @@
+//! Content on its way into memory.
+use super::MemoryStore;
+use crate::{
+    Content, StoreError,
+    error::{ContentError, Cut},
+};
+use http_body_util::BodyExt;
+use std::sync::atomic::Ordering;
+
+impl MemoryStore {
+    /// Reads content into memory, as long as it may fit beside what others are reading in.
+    pub(super) async fn read(&self, content: &Content) -> Result<Content, StoreError> {
+        if content.as_bytes().is_some() {
+            return Ok(content.clone());
+        }
+        let mut reading = Reading { store: self, bytes: 0 };
+        reading.reserve(content.len().unwrap_or(0))?;
+        let mut body = content.read();
+        let (mut bytes, mut trailers) = (content.buffer(), None);
+        while let Some(frame) = body.frame().await {
+            match frame?.into_data() {
+                Ok(data) => {
+                    reading.reserve((bytes.len() as u64).saturating_add(data.len() as u64))?;
+                    bytes.extend_from_slice(&data);
+                }
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
+        }
+        Ok(Content::from_buffer(bytes).with_trailers(trailers))
+    }
+}
+
+/// Bytes that are being read in, all together never more than the capacity.
+struct Reading<'a> {
+    store: &'a MemoryStore,
+    bytes: u64,
+}
+
+impl Reading<'_> {
+    /// Makes it so many bytes, if that fits.
+    fn reserve(&mut self, bytes: u64) -> Result<(), StoreError> {
+        let Some(more) = bytes.checked_sub(self.bytes) else { return Ok(()) };
+        let before = self.store.reading.fetch_add(more, Ordering::Relaxed);
+        self.bytes = bytes;
+        let fits =
+            bytes <= self.store.largest() && before.saturating_add(more) <= self.store.capacity;
+        if fits { Ok(()) } else { Err(not_stored()) }
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.store.reading.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// It does not fit, which is no fault.
+pub(super) fn not_stored() -> StoreError {
+    ContentError(Cut::NotStored).into()
+}
