@@ -14,9 +14,9 @@ const FLOORS: [&[&str]; 5] = [
     &["layer", "handle", "service", "error_page", "fuzzing", "origins"],
 ];
 
-/// Of the crate, `origins` may name these: it stands where an origin stands, and knows nothing of the cache in front.
-const BESIDE_THE_CACHE: [&str; 6] =
-    ["origins", "distribution", "key", "clock", "error", "semantics"];
+/// Of the crate, `origins` may name these: it stands where an origin stands, and knows nothing of the cache in front. Of `policy` it is what an inner service may say.
+const BESIDE_THE_CACHE: [&str; 7] =
+    ["origins", "distribution", "key", "clock", "error", "semantics", "policy"];
 
 /// The crates that the pure floor may name.
 const PURE: [&str; 7] = ["std", "http", "httpdate", "bytes", "sfv", "super", "crate"];

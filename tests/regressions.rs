@@ -2,8 +2,12 @@
 mod support;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http_body_util::BodyExt;
-use std::{future::pending, sync::Arc};
+use std::{
+    future::{IntoFuture, pending},
+    sync::{Arc, Mutex},
+};
 use support::{
     Answer, Call, Client, Fault, KILOBYTE, MEGABYTE, Origin, Seen, Troubled, World, answer, ok,
     pass, seconds, settle, world, world_of, world_with,
@@ -11,8 +15,9 @@ use support::{
 use tokio::{sync::Semaphore, task::JoinHandle, time::Instant};
 use tower::Layer;
 use tower_cdn::{
-    CacheKey, CachePolicy, CdnCache, CdnCacheLayer, Clock, DoNotStore, Influential, KeyPolicy,
-    MemoryStore, RangeFetch, Stats, Store, StoreError, StoredHead, StoredResponse,
+    Behaviour, CacheKey, CachePolicy, CdnCache, CdnCacheLayer, Clock, Distribution, DoNotStore,
+    Influential, KeyPolicy, MemoryStore, Parameters, RangeFetch, Stats, Store, StoreError,
+    StoredHead, StoredResponse,
 };
 
 const DIGITS: &str = "0123456789";
@@ -618,4 +623,222 @@ async fn parts_of_what_is_too_large_to_be_stored_are_not_stored() {
         let how = if is_stored { "hit" } else { "uri-miss" };
         assert_eq!(half().told().await, format!("206 01234 ({how})"), "{limit}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_unsafe_answers_beside_a_slow_fetch_empties_nobodys_cache() {
+    // Above 4,096 URIs everything that was stored became invalid: a client that read slowly kept all of them in memory.
+    let w = world();
+    w.origin.always("/a", |_| ok("a").max_age(100_000));
+    w.get("/a").told().await;
+    let (slow, feed) = ok("").max_age(60).fed();
+    w.origin.says("/slow", slow);
+    let slow = w.get("/slow").start_told();
+    w.origin.always("/x", |_| answer(204));
+    for number in 0..4_200 {
+        w.post(&format!("/x?{number}")).await;
+        if number % 100 == 0 {
+            settle().await;
+        }
+    }
+    settle().await;
+    assert_eq!(w.get("/a").told().await, "200 a (hit)");
+    feed.chunk("s");
+    feed.end();
+    assert_eq!(slow.await.unwrap(), "200 s (uri-miss)");
+    settle().await;
+    w.origin.says("/slow", ok("new").max_age(60));
+    assert_eq!(
+        w.get("/slow").told().await,
+        "200 new (uri-miss)",
+        "nobody knows whether it was named"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_invalidations_at_once_empty_nobodys_cache() {
+    // The store had not deleted the first ones yet.
+    let w = world();
+    w.origin.always("/a", |_| ok("a").max_age(100_000));
+    w.get("/a").told().await;
+    let handle = w.layer.handle();
+    let invalidate =
+        |number| handle.invalidate(format!("http://example.com/x?{number}")).into_future();
+    for receipt in join_all((0..5_000).map(invalidate)).await {
+        receipt.unwrap();
+    }
+    assert_eq!(w.get("/a").told().await, "200 a (hit)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn variants_that_are_invalid_do_not_come_back_with_their_list() {
+    // The list was made anew with the generation of the one that the answer to the POST had deleted.
+    let w = world();
+    let of = |age: &'static str| {
+        move |seen: &Seen| {
+            ok(format!("{age} {}", seen.field("accept-language").unwrap()))
+                .max_age(100_000)
+                .vary("accept-language")
+        }
+    };
+    w.origin.always("/p", of("old"));
+    for language in ["de", "en"] {
+        w.get("/p").header("accept-language", language).told().await;
+    }
+    w.origin.says("/p", answer(204));
+    w.post("/p").await;
+    w.origin.always("/p", of("new"));
+    let ask = |language| w.get("/p").header("accept-language", language);
+    assert_eq!(ask("en").await.text().await, "new en");
+    settle().await;
+    // What holds them back beside that is a rule, and rules are forgotten.
+    w.origin.always("/x", |_| answer(204));
+    for number in 0..17_000 {
+        w.post(&format!("/x?{number}")).await;
+        if number % 100 == 0 {
+            settle().await;
+        }
+    }
+    assert_eq!(ask("de").await.text().await, "new de");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_request_for_one_user_takes_nothing_from_the_others() {
+    // The answer to a HEAD with Authorization may not be stored, and what was stored was deleted.
+    let w = world_of(CachePolicy::default().stale_if_error(seconds(1_000)));
+    w.origin.always("/", |_| ok("a").max_age(10).etag("\"1\""));
+    w.get("/").told().await;
+    pass(20).await;
+    w.head("/").header("authorization", "x").await;
+    w.origin.always("/", |_| answer(503));
+    assert_eq!(w.get("/").told().await, "200 a (stale)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_with_one_of_two_tag_fields_loses_no_tags() {
+    // What the other field had said was forgotten.
+    let fields = ["surrogate-key", "cache-tag"].map(http::HeaderName::from_static);
+    let w = world_of(CachePolicy::default().tag_fields(fields));
+    let tagged = |answer: Answer| answer.etag("\"1\"").header("surrogate-key", "x");
+    w.origin.says("/", tagged(ok("old")).max_age(10).header("cache-tag", "b"));
+    w.get("/").told().await;
+    pass(20).await;
+    w.origin.says("/", tagged(answer(304)).max_age(1_000));
+    assert_eq!(w.get("/").told().await, "200 old (stale)");
+    w.layer.handle().invalidate_tags(["b"]).await.unwrap();
+    w.origin.says("/", ok("new").max_age(10));
+    assert_eq!(w.get("/").told().await, "200 new (uri-miss)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_target_of_an_unsafe_request_goes_under_every_key_that_it_has() {
+    // Another behaviour had stored it under a key without the query.
+    let none = KeyPolicy::default().query(Parameters::None);
+    let w = world_with(|builder| builder.key_policy(none));
+    w.origin.always("/p", |_| ok("old").max_age(1_000));
+    w.get("/p?v=1").told().await;
+    let dynamic = Distribution::builder(Behaviour::dynamic()).build().unwrap();
+    let dynamic = Client::new(w.layer.with_distribution(dynamic).layer(w.origin.clone()));
+    w.origin.says("/p", answer(204));
+    dynamic.ask("POST", "/p?v=1").told().await;
+    w.origin.always("/p", |_| ok("new").max_age(1_000));
+    assert_eq!(w.get("/p?v=2").told().await, "200 new (uri-miss)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_response_does_not_take_the_place_of_a_newer_one() {
+    // Whose body ended last was what was stored.
+    let w = world_of(CachePolicy::default().collapse(false));
+    let (slow, feed) = ok("").max_age(1_000).fed();
+    w.origin.says("/", slow);
+    let first = w.get("/").start_told();
+    settle().await;
+    pass(5).await;
+    w.origin.says("/", ok("newer").max_age(1_000));
+    assert_eq!(w.get("/").told().await, "200 newer (uri-miss)");
+    feed.chunk("older");
+    feed.end();
+    assert_eq!(first.await.unwrap(), "200 older (uri-miss)");
+    settle().await;
+    assert_eq!(w.get("/").told().await, "200 newer (hit)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_variant_does_not_take_the_place_of_a_newer_response() {
+    // Its list was put over what was for every request.
+    let w = world();
+    w.origin.says("/", ok("first").max_age(10).vary("accept-language"));
+    w.get("/").header("accept-language", "de").told().await;
+    pass(20).await;
+    let (slow, feed) = ok("").max_age(1_000).vary("accept-language").fed();
+    w.origin.says("/", slow);
+    let late = w.get("/").header("accept-language", "de").start_told();
+    settle().await;
+    pass(5).await;
+    w.origin.says("/", ok("newer").max_age(1_000));
+    w.get("/").header("accept-language", "en").told().await;
+    feed.chunk("older");
+    feed.end();
+    late.await.unwrap();
+    settle().await;
+    for language in ["de", "fr"] {
+        let ask = w.get("/").header("accept-language", language);
+        assert_eq!(ask.told().await, "200 newer (hit)", "{language}");
+    }
+}
+
+/// Tells of each content whether it was there already when it was put.
+#[derive(Clone)]
+struct Early {
+    inner: MemoryStore,
+    was_there: Arc<Mutex<Vec<bool>>>,
+}
+
+impl Store for Early {
+    async fn get(&self, key: &CacheKey) -> Result<Option<StoredResponse>, StoreError> {
+        self.inner.get(key).await
+    }
+
+    async fn put(&self, key: &CacheKey, response: StoredResponse) -> Result<(), StoreError> {
+        self.was_there.lock().unwrap().push(response.content.as_bytes().is_some());
+        self.inner.put(key, response).await
+    }
+
+    async fn freshen(&self, key: &CacheKey, head: StoredHead) -> Result<bool, StoreError> {
+        self.inner.freshen(key, head).await
+    }
+
+    async fn delete(&self, key: &CacheKey) -> Result<(), StoreError> {
+        self.inner.delete(key).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_are_stored_while_they_arrive() {
+    // They were collected first, each in memory of its own, whatever the windows and the store had room for.
+    let store = Early { inner: MemoryStore::new(1 << 20), was_there: Arc::default() };
+    let t = edge_of(store.clone(), as_asked());
+    for range in ["bytes=0-4", "bytes=5-9"] {
+        t.origin.always("/", halves);
+        let ask = t.client.get("/").header("range", range);
+        assert!(ask.told().await.starts_with("206"));
+    }
+    assert_eq!(*store.was_there.lock().unwrap(), [false, false]);
+    assert_eq!(t.client.get("/").told().await, "200 0123456789 (hit)");
+}
+
+#[test]
+fn a_record_of_more_fields_than_a_map_has_room_for_is_damaged() {
+    // Its map was made for all of them, which panics.
+    let mut record: Vec<u8> = vec![2];
+    record.extend(1_u32.to_be_bytes());
+    record.extend(b"kr");
+    record.extend(200_u16.to_be_bytes());
+    record.extend(40_000_u32.to_be_bytes());
+    for _ in 0..40_000 {
+        record.extend(1_u32.to_be_bytes());
+        record.push(b'a');
+        record.extend(0_u32.to_be_bytes());
+    }
+    StoredHead::from_bytes(record).unwrap_err();
 }

@@ -223,6 +223,23 @@ async fn a_store_that_fails_is_told_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_fails_is_told_for_a_minute() {
+    let machine = Machine::new();
+    let first = machine.start();
+    machine.store(&first, &["/a"], "old").await;
+    machine.store.is_full.store(true, Ordering::Relaxed);
+    assert!(!first.handle().invalidate_path("/a").await.unwrap().is_durable());
+    for _ in 0..15 {
+        support::pass_for(seconds(1)).await;
+    }
+    machine.store.is_full.store(false, Ordering::Relaxed);
+    support::pass_for(seconds(60)).await;
+    drop(first);
+    machine.origin.always("/a", |_| ok("new").max_age(1_000));
+    assert_eq!(machine.start().get("/a").await, "200 new (uri-miss)");
+}
+
+#[tokio::test(start_paused = true)]
 async fn notes_are_withdrawn_that_say_nothing_any_more() {
     let machine = Machine::new();
     let first = machine.start();

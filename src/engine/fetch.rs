@@ -366,7 +366,10 @@ struct Again {
 impl Engine {
     async fn look_again(&self, lead: &Lead, asked: &Asked, mut before: Box<LookUp>) -> Again {
         let mut look = self.look_up(lead.primary(), &asked.head).await;
-        look.generation = look.generation.or(before.generation);
+        // Where there was a list of variants and there is none now, what it had may be invalid: it may not come back with its generation.
+        if before.index.is_none() {
+            look.generation = look.generation.or(before.generation);
+        }
         let is_new = |found: &Found| {
             before.found.as_ref().is_none_or(|old| old.head.fetch != found.head.fetch)
         };

@@ -7,6 +7,8 @@
 //! ```
 //!
 //! Fetches are numbered. An invalidation takes a number too: it concerns the fetches with lower ones (section 4.4).
+mod invalidated;
+
 use super::look_up::Found;
 use crate::{
     CacheKey,
@@ -17,14 +19,12 @@ use crate::{
     },
     sync::{AtomicBool, AtomicU64, Mutex, MutexGuard},
 };
+use invalidated::Invalidated;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, PoisonError, atomic::Ordering},
 };
 use tokio::sync::oneshot;
-
-/// More URIs than this are not remembered as invalidated one by one; then it is all that is under way.
-const MAX_INVALIDATED: usize = 4096;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flights(Arc<Shared>);
@@ -34,7 +34,7 @@ struct Shared {
     table: Mutex<Table>,
     /// False if a look-up need not ask whether something was invalidated.
     has_invalidations: AtomicBool,
-    /// Everything that was asked for before this is invalid: more was invalidated than could be remembered.
+    /// Everything that was asked for before this is invalid: more was invalidated than could be remembered, and the store does not delete it.
     floor: AtomicU64,
 }
 
@@ -43,15 +43,9 @@ struct Table {
     flights: HashMap<CacheKey, Arc<Flight>>,
     /// The numbers of all fetches under way, also of those that nobody may join.
     active: BTreeSet<u64>,
-    /// What was invalidated, as long as a fetch is under way that was sent before, or the store may still have it.
-    invalidated: HashMap<CacheKey, Invalidation>,
-}
-
-#[derive(Debug)]
-struct Invalidation {
-    number: u64,
-    /// The store has it no longer.
-    deleted: bool,
+    /// The newest of those that nobody may join.
+    newest_alone: u64,
+    invalidated: Invalidated,
 }
 
 #[derive(Debug)]
@@ -213,6 +207,9 @@ impl Flights {
         // Drawn under the lock, so that within one table numbers come in order.
         let number = sequence::next();
         table.active.insert(number);
+        if keys.is_empty() {
+            table.newest_alone = number;
+        }
         let flight = Arc::new(Flight { number, state: Mutex::new(State::Waiting(Vec::new())) });
         for key in &keys {
             table.flights.insert(key.clone(), Arc::clone(&flight));
@@ -225,11 +222,9 @@ impl Flights {
     pub(crate) fn invalidate(&self, primary: &CacheKey) -> u64 {
         let mut table = self.lock();
         let number = sequence::next();
-        if table.invalidated.len() >= MAX_INVALIDATED {
+        if !table.invalidated.add(primary, number) {
             self.0.floor.fetch_max(number, Ordering::AcqRel);
-            table.invalidated.clear();
         }
-        table.invalidated.insert(primary.clone(), Invalidation { number, deleted: false });
         self.0.has_invalidations.store(true, Ordering::Release);
         number
     }
@@ -237,11 +232,7 @@ impl Flights {
     /// The store has deleted what it had: only fetches that are under way need the memory of it.
     pub(crate) fn deleted(&self, primary: &CacheKey, number: u64) {
         let mut table = self.lock();
-        if let Some(invalidation) = table.invalidated.get_mut(primary)
-            && invalidation.number == number
-        {
-            invalidation.deleted = true;
-        }
+        table.invalidated.deleted(primary, number);
         table.prune();
         self.note_invalidations(&table);
     }
@@ -268,17 +259,13 @@ impl Flights {
 
 impl Table {
     fn is_invalidated(&self, primary: &CacheKey, fetch: u64) -> bool {
-        let concerns =
-            |key: &CacheKey| self.invalidated.get(key).is_some_and(|known| fetch < known.number);
-        // The URI may have been invalidated under its bare key.
-        !self.invalidated.is_empty()
-            && (concerns(primary) || primary.bare().is_some_and(|bare| concerns(&bare)))
+        self.invalidated.concerns(primary, fetch, || self.active.contains(&fetch))
     }
 
     /// Forgets invalidations that concern nothing any more.
     fn prune(&mut self) {
         let oldest = self.active.first().copied().unwrap_or(u64::MAX);
-        self.invalidated.retain(|_, known| !known.deleted || known.number > oldest);
+        self.invalidated.prune(oldest);
     }
 
     fn is_at(&self, key: &CacheKey, number: u64) -> bool {
@@ -341,6 +328,12 @@ impl Lead {
         self.flight.number >= self.flights.0.floor.load(Ordering::Acquire)
             && !table.is_invalidated(&self.primary, self.flight.number)
             && self.keys.iter().all(|key| table.is_at(key, self.flight.number))
+    }
+
+    /// May the same have been fetched since by somebody who could not wait for this one?
+    pub(crate) fn has_rivals(&self) -> bool {
+        let number = self.flight.number;
+        self.keys.is_empty() || self.flights.lock().newest_alone > number
     }
 
     /// Nobody finds the flight any more.

@@ -128,6 +128,8 @@ impl Engine {
                 let kind = Kind::Response(Arc::new(received.head));
                 self.freshen_at(&look.key, StoredHead { key: received.key, kind }).await;
             }
+            // What is wrong with this request says nothing of the response.
+            Err(reason) if reason.is_of_request() => {}
             _ => drop(self.delete_at(&look.key).await),
         }
     }

@@ -104,17 +104,24 @@ impl Engine {
         InForce { number: rule.number, time: rule.at, first }
     }
 
+    /// The store has failed to delete what is invalid: it is told again.
+    pub(super) fn delete_later(self: &Arc<Self>, key: &CacheKey) {
+        let keys = vec![(sequence::next(), key.clone())];
+        let errand = Errand { note: None, has_forgotten: false, gone: Vec::new(), keys };
+        tokio::spawn(Arc::clone(self).run_errand(errand, oneshot::channel().0));
+    }
+
     async fn run_errand(self: Arc<Self>, mut errand: Errand, told: oneshot::Sender<bool>) {
         let mut told = Some(told);
-        for pause in PAUSES {
+        for pause in PAUSES.map(Some).into_iter().chain([None]) {
             let is_done = self.tell(&mut errand).await;
             if let Some(told) = told.take() {
                 _ = told.send(is_done);
             }
-            if is_done {
-                return;
+            match pause {
+                Some(pause) if !is_done => tokio::time::sleep(pause).await,
+                _ => return,
             }
-            tokio::time::sleep(pause).await;
         }
     }
 

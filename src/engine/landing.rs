@@ -4,12 +4,10 @@ use super::{
     fetch::{Fetched, FromOrigin, Reply, Sent},
     flight::{Landed, Lead, Source},
     look_up::{Found, LookUp},
-    pump::pump,
     reception::{Arrival, Reception},
 };
 use crate::{
-    BoxError, CacheKey, DoNotStore, StoredHead, StoredResponse,
-    invalidation::Validity,
+    BoxError, DoNotStore, StoredHead, StoredResponse,
     semantics::{
         cache_status::Detail,
         directives::RequestDirectives,
@@ -279,8 +277,7 @@ where
         let response = StoredResponse { head: stored_head, content };
         let (arrived, has_arrived) = oneshot::channel::<()>();
         let pumping = async {
-            let policy = &self.engine.policy;
-            pump(body, &head.directives.get(), writer, &rope, &self.lead, policy).await;
+            self.bring(body, (&key, &head), writer, &rope).await;
             drop(arrived);
         };
         let putting = async {
@@ -311,56 +308,6 @@ where
                 Err(NotStored::TooLarge)
             }
             (declared, exact) => Ok(declared.or(exact)),
-        }
-    }
-}
-
-impl<B, E> Course<B, E> {
-    /// Puts a response in its place, and in the list of variants if it is one.
-    pub(super) async fn keep(
-        &self,
-        key: &CacheKey,
-        head: &ResponseHead,
-        response: StoredResponse,
-        arrived: impl Future<Output = ()>,
-    ) -> bool {
-        let Self { engine, lead, look, .. } = self;
-        let kept = engine.put_at(key, response, arrived).await;
-        if kept && lead.may_store() {
-            match (&head.rare.variant, &look.index) {
-                (Some(_), _) => engine.index_variant(lead.primary(), key, head).await,
-                // A response without Vary took the place of the list.
-                (None, Some(index)) => {
-                    for variant in index.keys() {
-                        engine.delete_at(variant).await;
-                    }
-                }
-                (None, None) => {}
-            }
-        }
-        kept
-    }
-
-    /// The store may have got it after it was invalidated.
-    pub(super) async fn withdraw_if_invalidated(&self, key: &CacheKey, content: u64) {
-        let Self { engine, lead, .. } = self;
-        let is_uri = engine.shared.flights.is_invalidated(lead.primary(), lead.number());
-        if !is_uri && engine.shared.rules.newest() < lead.number() {
-            return;
-        }
-        let there = engine.get_at(key).await.filter(|stored| stored.head.has_content(content));
-        let is_gone = |stored: &StoredResponse| match &stored.head.kind {
-            Kind::Response(head) => {
-                engine.shared.rules.validity(lead.primary(), head) == Validity::Hard
-            }
-            Kind::Variants(_) => false,
-        };
-        if there.is_some_and(|stored| is_uri || is_gone(&stored)) {
-            engine.delete_at(key).await;
-        }
-        if is_uri && key != lead.primary() {
-            // The list of variants may have been made anew, with the generation of those that are invalid.
-            engine.delete_at(lead.primary()).await;
         }
     }
 }

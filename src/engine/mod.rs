@@ -8,6 +8,7 @@ mod flight;
 mod head;
 mod invalidate;
 mod judge;
+mod keep;
 mod known;
 mod landing;
 mod look_up;

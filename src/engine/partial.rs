@@ -3,7 +3,6 @@ use super::{
     fetch::{Fetched, Sent},
     landing::{Course, delay_of, origin_of},
     look_up::Found,
-    pump::pump,
     reception::{Arrival, Reception},
 };
 use crate::{
@@ -12,13 +11,12 @@ use crate::{
         storing::{self, NotStored, end_to_end},
         validation,
     },
-    stored::{Content, Kind, Parts, Piece, RareParts, ResponseHead, Whose, rope},
+    stored::{Content, Kind, Parts, RareParts, ResponseHead, Whose, rope},
 };
 use bytes::Bytes;
 use futures_util::future;
 use http::{HeaderMap, Response, StatusCode, header, request};
 use http_body::{Body, Frame};
-use http_body_util::BodyExt;
 use pin_project_lite::pin_project;
 use std::{
     ops::Range,
@@ -26,6 +24,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, ready},
 };
+use tokio::sync::oneshot;
 
 impl<B, E> Course<B, E>
 where
@@ -85,23 +84,22 @@ where
         } else {
             drop(reader);
         }
-        let (id, directives) = (head.content, head.directives.get().into_owned());
+        let id = head.content;
         let content = Content::arriving(rope.clone(), first, room);
-        let policy = &self.engine.policy;
-        let pumping = pump(body, &directives, writer, &rope, &self.lead, policy);
+        let (arrived, has_arrived) = oneshot::channel::<()>();
+        let own = head.clone();
+        let pumping = async {
+            self.bring(body, (&key, &own), writer, &rope).await;
+            drop(arrived);
+        };
         let putting = async {
-            let (head, content) = combine(self.look.part.as_ref(), head, content).await?;
-            // What has come complete in the meantime is worth more than parts.
-            let there = self.engine.get_at(&key).await.map(|stored| stored.head.kind);
-            if matches!(there, Some(Kind::Response(h)) if h.rare.part.is_none() && h.fetch > head.fetch)
-            {
-                return None;
-            }
+            let (head, content) = combine(self.look.part.as_ref(), head, content)?;
             let head = Arc::new(head);
             let stored_head =
                 StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
             let response = StoredResponse { head: stored_head, content };
-            self.keep(&key, &head, response, async {}).await.then_some(())
+            let has_arrived = async { _ = has_arrived.await };
+            self.keep(&key, &head, response, has_arrived).await.then_some(())
         };
         future::join(pumping, putting).await;
         self.withdraw_if_invalidated(&key, id).await;
@@ -160,37 +158,32 @@ fn combined_fields(stored: Option<&Found>, new: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// RFC 9111 section 3.4: parts with the same strong validator are one; else the new one stands alone.
-async fn combine(
+/// RFC 9111 section 3.4: parts with the same strong validator are one; else the new one stands alone. Nothing is read before the store reads it. `None` if a
+/// piece is not there.
+fn combine(
     stored: Option<&Found>,
     mut head: ResponseHead,
-    content: Content,
+    new: Content,
 ) -> Option<(ResponseHead, Content)> {
-    let new = content.collect().await.ok()?;
     let combined = stored.and_then(|old| {
         let is_same = validation::is_same_strong(&old.head.headers, &head.headers);
-        let (parts, pieces) = old.head.rare.part.as_ref()?.combine(head.rare.part.as_ref()?)?;
-        is_same.then_some((old, parts, pieces))
+        let old_parts = old.head.rare.part.as_ref()?;
+        let (parts, pieces) = old_parts.combine(head.rare.part.as_ref()?)?;
+        is_same.then_some((&old.content, old_parts, parts, pieces))
     });
-    let Some((old, parts, pieces)) = combined else { return Some((head, new)) };
-    let content = join(old, &new, head.rare.part.as_ref()?, &pieces).await?;
+    let Some((old, old_parts, parts, pieces)) = combined else { return Some((head, new)) };
+    let mut bodies = Vec::new();
+    for (whose, range) in pieces {
+        bodies.push(match whose {
+            Whose::Old => old.read_range(old_parts.locate(&range)?),
+            // What is new is one piece, and wins.
+            Whose::New => new.read(),
+        });
+    }
+    let content = Content::once(Some(parts.len()), ContentBody::chain(bodies));
     let part = Some(parts).filter(|parts| !parts.is_complete());
     head.rare = RareParts { part, ..(*head.rare).clone() }.into();
     Some((head, content))
-}
-
-/// Reads the pieces of two contents into one. `None` if one of them is not there.
-async fn join(old: &Found, new: &Content, new_parts: &Parts, pieces: &[Piece]) -> Option<Content> {
-    let mut bytes = Vec::new();
-    for (whose, range) in pieces {
-        let part = match whose {
-            Whose::Old => old.content.read_range(old.head.rare.part.as_ref()?.locate(range)?),
-            Whose::New => new.read_range(new_parts.locate(range)?),
-        };
-        bytes.extend_from_slice(&part.collect().await.ok()?.to_bytes());
-    }
-    bytes.shrink_to_fit();
-    Some(Content::from(Bytes::from(bytes)))
 }
 
 pin_project! {

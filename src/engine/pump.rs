@@ -6,6 +6,7 @@ use crate::{
     stored::rope::{Room, Rope, Writer},
 };
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame};
 use std::{
     future::{Future, poll_fn},
@@ -18,15 +19,22 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// Any way out but the last line truncates the rope. `directives` are those of the response.
+/// All of a body has arrived.
+pub(crate) struct Arrived {
+    /// Those that others may have as well.
+    pub(crate) trailers: Option<HeaderMap>,
+}
+
+/// `None` if it has not all arrived. `directives` are those of the response.
 pub(crate) async fn pump<B>(
     body: B,
     directives: &Directives,
-    writer: Writer,
+    writer: &Writer,
     rope: &Rope,
     lead: &Lead,
     policy: &CachePolicy,
-) where
+) -> Option<Arrived>
+where
     B: Body<Data = Bytes>,
 {
     let limits = &policy.limits;
@@ -63,7 +71,7 @@ pub(crate) async fn pump<B>(
                 Ok(chunk) => {
                     arrived = arrived.saturating_add(chunk.len() as u64);
                     if rope.declared().is_some_and(|declared| arrived > declared) {
-                        return;
+                        return None;
                     }
                     if arrived > limits.max_object {
                         rope.refuse_store();
@@ -74,26 +82,23 @@ pub(crate) async fn pump<B>(
                     if is_first && !body.is_end_stream() && rope.declared() != Some(arrived) {
                         yield_now().await;
                     }
-                    if patience.make_room(&writer).await.is_err() {
-                        return;
+                    if patience.make_room(writer).await.is_err() {
+                        return None;
                     }
                 }
                 Err(frame) => trailer_section = frame.into_trailers().ok(),
             },
             Incoming::End => break,
-            Incoming::Broken | Incoming::Abandoned => return,
+            Incoming::Broken | Incoming::Abandoned => return None,
         }
     }
     if rope.declared().is_some_and(|declared| arrived != declared) {
-        return;
+        return None;
     }
-    if !lead.may_store() {
-        rope.refuse_store();
-    }
-    let shared = trailer_section.and_then(|section| {
+    let trailers = trailer_section.and_then(|section| {
         trailers::storable(section, directives, &policy.tag_fields, limits.max_head)
     });
-    writer.finish(shared);
+    Some(Arrived { trailers })
 }
 
 enum Incoming {

@@ -134,13 +134,14 @@ impl Engine {
         Ok(Reception { key, head, declared, own, room })
     }
 
-    /// The groups of a response; `before` is what it had before it was freshened. Tags are not stored with its fields: they stay unless the update has some.
+    /// The groups of a response; `before` is what it had before it was freshened. Tags are not stored with its fields: they stay unless the update has all fields that
+    /// list them.
     fn groups_of(&self, primary: &CacheKey, headers: &HeaderMap, before: Membership) -> Membership {
         let tag_fields = &self.policy.tag_fields;
         let names = groups::of_response(headers, tag_fields);
         let mut named: Vec<_> = names.names.iter().map(|name| primary.group(name)).collect();
         let mut any = names.any;
-        if !tag_fields.is_empty() && !tag_fields.iter().any(|name| headers.contains_key(name)) {
+        if !tag_fields.iter().all(|name| headers.contains_key(name)) {
             any |= before.any;
             named.extend(before.named.into_iter().filter(|old| {
                 let name = old.target().group.unwrap_or_default();
@@ -185,7 +186,8 @@ impl Engine {
     }
 }
 
-fn size(headers: &HeaderMap) -> usize {
+/// Of all names and values, in bytes.
+pub(super) fn size(headers: &HeaderMap) -> usize {
     headers
         .iter()
         .map(|(name, value)| name.as_str().len().saturating_add(value.len()))

@@ -134,12 +134,13 @@ impl Engine {
         }
     }
 
-    /// Notes a variant in the list under its primary key; removes those that are too many.
+    /// Notes a variant in the list under its primary key; removes those that are too many. `had_index` if there was a list when it was asked for.
     pub(super) async fn index_variant(
         &self,
         primary: &CacheKey,
         key: &CacheKey,
         head: &ResponseHead,
+        had_index: bool,
     ) {
         let Some((generation, shape)) = &head.rare.variant else { return };
         let _turn = self.shared.indexing.lock(primary).await;
@@ -150,6 +151,16 @@ impl Engine {
                 return;
             }
             Some(Kind::Variants(index)) => Some(index),
+            // Newer, and for every request: it took the place of all variants.
+            Some(Kind::Response(there)) if there.fetch > head.fetch => {
+                self.delete_at(key).await;
+                return;
+            }
+            // Deleted since: a list with this generation would bring back all that it had.
+            None if had_index => {
+                self.delete_at(key).await;
+                return;
+            }
             Some(Kind::Response(_)) | None => None,
         };
         let limit = self.policy.limits.max_variants;

@@ -5,7 +5,7 @@ use super::{
     fetch::{Fetched, Sent},
     landing::Course,
     look_up::LookUp,
-    reception::Arrival,
+    reception::{Arrival, size},
     request::{Answer, receive},
 };
 use crate::{
@@ -30,6 +30,9 @@ where
     let (head, body) = request.into_parts();
     let is_as_keyed = engine.keys.is_forwarded_as_keyed(&head);
     let target = engine.keys.key(&head).ok().map(|keyed| keyed.key);
+    // It is remembered for a while, and is not to take more memory than that of a request that takes part.
+    let is_long = size(&head.headers) > engine.policy.limits.max_head;
+    let target = target.map(|key| if is_long { key.bare().unwrap_or(key) } else { key });
     let uri = engine.keys.target_uri(&head);
     let asked = head.clone();
     let request_time = engine.clock.read();
@@ -39,9 +42,13 @@ where
     if !invalidation::invalidates(&asked.method, response.status()) {
         return Ok(engine.exit(response.map(CacheBody::forwarded), status));
     }
-    let named = uri.as_ref().map(|uri| invalidation::named_uris(uri, response.headers()));
-    let named = named.iter().flatten().flat_map(|uri| engine.keys_of_uri(uri));
-    let keys = target.iter().cloned().chain(named).collect();
+    let named = uri.iter().flat_map(|uri| invalidation::named_uris(uri, response.headers()));
+    let mut keys: Vec<CacheKey> = target.iter().cloned().collect();
+    for key in uri.iter().cloned().chain(named).flat_map(|uri| engine.keys_of_uri(&uri)) {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
     // RFC 9875 section 3.
     let names = groups::listed(response.headers(), &groups::CACHE_GROUP_INVALIDATION);
     let groups = names.iter().zip(target.iter().cycle()).map(|(name, target)| target.group(name));

@@ -56,7 +56,6 @@ enum Other {
         open: Arc<Open>,
     },
     /// Read by one store after another has begun to.
-    #[cfg(feature = "tiered")]
     Once {
         len: Option<u64>,
         body: Arc<Mutex<Option<ContentBody>>>,
@@ -97,7 +96,6 @@ impl Content {
             Source::Bytes(bytes) => Some(bytes.len() as u64),
             Source::Other(Other::Arriving { rope, .. }) => rope.declared(),
             Source::Other(Other::Elsewhere { len, .. }) => Some(*len),
-            #[cfg(feature = "tiered")]
             Source::Other(Other::Once { len, .. }) => *len,
         }
     }
@@ -130,7 +128,6 @@ impl Content {
             Source::Other(Other::Elsewhere { len, open }) => {
                 Reading::Elsewhere { body: open(0..*len), left: *len }
             }
-            #[cfg(feature = "tiered")]
             Source::Other(Other::Once { body, .. }) => {
                 let body = body.lock().unwrap_or_else(PoisonError::into_inner).take();
                 body.map_or(Reading::Failed, |body| Reading::Chain([body].into()))
@@ -152,7 +149,6 @@ impl Content {
                 left: range.end.saturating_sub(range.start),
                 body: open(range),
             },
-            #[cfg(feature = "tiered")]
             Source::Other(Other::Once { .. }) => Reading::Failed,
         };
         ContentBody { reading, trailers: None }
@@ -230,7 +226,6 @@ impl Content {
     }
 
     /// What can be read once more: `body` has all of it, in part perhaps from memory.
-    #[cfg(feature = "tiered")]
     pub(crate) fn once(len: Option<u64>, body: ContentBody) -> Self {
         Self {
             source: Source::Other(Other::Once { len, body: Arc::new(Mutex::new(Some(body))) }),

@@ -12,7 +12,7 @@ pub use content::Content;
 pub use head::StoredHead;
 pub(crate) use head::{FoundValid, Kind, Membership, ResponseHead, compact, place};
 pub(crate) use kept::{KeptDate, KeptDirectives, Rare, RareParts};
-pub(crate) use parts::{Parts, Piece, Whose};
+pub(crate) use parts::{Parts, Whose};
 pub use reading::ContentBody;
 pub use record::RecordError;
 pub(crate) use variants::{Shape, VariantIndex};

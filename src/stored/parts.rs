@@ -30,6 +30,11 @@ impl Parts {
         &self.ranges
     }
 
+    /// Bytes that are there.
+    pub(crate) fn len(&self) -> u64 {
+        self.ranges.iter().fold(0, |len, r| len.saturating_add(r.end.saturating_sub(r.start)))
+    }
+
     /// Where in the content these bytes of the representation lie, if all of them are there.
     pub(crate) fn locate(&self, wanted: &Range<u64>) -> Option<Range<u64>> {
         let mut offset = 0_u64;
@@ -101,7 +106,7 @@ impl Parts {
 }
 
 /// Bytes of the representation, and where they come from.
-pub(crate) type Piece = (Whose, Range<u64>);
+type Piece = (Whose, Range<u64>);
 
 /// From which of two contents a piece comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

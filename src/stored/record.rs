@@ -121,7 +121,7 @@ fn get_response(input: &mut Bytes) -> Result<ResponseHead, RecordError> {
         let value = HeaderValue::from_maybe_shared(get_bytes(input)?).map_err(|_| DAMAGED)?;
         Ok((name, value))
     })?;
-    let mut headers = HeaderMap::with_capacity(fields.len());
+    let mut headers = HeaderMap::try_with_capacity(fields.len()).map_err(|_| DAMAGED)?;
     for (name, value) in fields {
         headers.try_append(name, value).map_err(|_| DAMAGED)?;
     }

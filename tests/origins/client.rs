@@ -21,7 +21,10 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
 };
 use tower::{Service, ServiceExt, service_fn};
-use tower_cdn::origins::{HttpBody, HttpOrigin, HttpOriginBuilder, OriginError, OriginGroup};
+use tower_cdn::{
+    DoNotStore,
+    origins::{HttpBody, HttpOrigin, HttpOriginBuilder, OriginError, OriginGroup},
+};
 
 /// The client's end of a pipe.
 struct Wire(DuplexStream);
@@ -340,6 +343,22 @@ async fn not_more_connections_than_allowed() {
     says(&mut pipe, "HTTP/1.1 204 No Content\r\n\r\n").await;
     assert_eq!(second.await.unwrap().status, 204);
     assert!(server.is_idle().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rfc9112_s8_what_ends_with_the_connection_may_be_half_of_it() {
+    let (client, mut server) = origin();
+    for (fields, is_whole) in [("", false), ("transfer-encoding: chunked\r\n", true)] {
+        let asked = client.get("/").start();
+        let mut pipe = server.accept().await;
+        says(&mut pipe, &format!("HTTP/1.1 200 OK\r\n{fields}\r\n")).await;
+        says(&mut pipe, if is_whole { "4\r\nhalf\r\n0\r\n\r\n" } else { "half" }).await;
+        drop(pipe);
+        let reply = asked.await.unwrap();
+        assert_eq!(reply.extensions.get::<DoNotStore>().is_none(), is_whole);
+        assert_eq!(reply.field("transfer-encoding"), None);
+        assert_eq!(reply.text().await, "half");
+    }
 }
 
 #[tokio::test(start_paused = true)]

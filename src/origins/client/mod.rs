@@ -1,6 +1,7 @@
 //! An HTTP/1.1 origin: its connections, and the time that it has.
 mod body;
 mod builder;
+mod framing;
 mod head;
 mod upload;
 
@@ -144,8 +145,9 @@ where
         let left = timeouts.connect.saturating_sub(asked.elapsed());
         let (mut head, body) = request.into_parts();
         target.address(&mut head);
-        let can_repeat = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS)
-            && body.is_end_stream();
+        let method = head.method.clone();
+        let can_repeat =
+            matches!(method, Method::GET | Method::HEAD | Method::OPTIONS) && body.is_end_stream();
         let again = can_repeat.then(|| head.clone());
         head::frame(&mut head, &body);
         let first = self.exchange(Request::from_parts(head, Upload::of(body)), left).await;
@@ -155,7 +157,9 @@ where
             }
             (answer, _) => answer,
         };
-        Ok(answer?.map(|body| HttpBody::new(body, timeouts.between_bytes, place)))
+        let mut response = answer?;
+        framing::settle(&mut response, &method)?;
+        Ok(response.map(|body| HttpBody::new(body, timeouts.between_bytes, place)))
     }
 
     /// One request over one connection, which has to be there before this time is over.

@@ -1,5 +1,6 @@
 //! What lies under a key, and what it weighs.
 use crate::{CacheKey, Content, StoredHead, StoredResponse, stored::Kind};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use quick_cache::{Lifecycle, Weighter};
 
 /// What lies under a key. Weighed once: the map asks for the weight whenever it makes room.
@@ -23,6 +24,7 @@ impl Held {
         let weight = content
             .len()
             .unwrap_or(u64::MAX)
+            .saturating_add(content.trailers().map_or(0, weight_of_trailers))
             .saturating_add(head.weight() as u64)
             .saturating_add(ENTRY_OVERHEAD);
         let head = if head.key == *key {
@@ -48,6 +50,17 @@ impl Held {
         StoredResponse { head, content: self.content }
     }
 }
+
+/// A map of fields, as most responses have none behind their content.
+fn weight_of_trailers(trailers: &HeaderMap) -> u64 {
+    let field = |(name, value): (&HeaderName, &HeaderValue)| {
+        FIELD.saturating_add(name.as_str().len()).saturating_add(value.len())
+    };
+    trailers.iter().map(field).fold(FIELD, usize::saturating_add) as u64
+}
+
+/// A field with its share of the map, its allocations, and what counts who shares them; the map itself takes as much again.
+const FIELD: usize = 256;
 
 /// An entry of the map beside its key, its share of the index, and the allocation of the content.
 const ENTRY_OVERHEAD: u64 = 128;

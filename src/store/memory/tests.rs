@@ -51,6 +51,20 @@ fn what_does_not_fit_leaves_all_that_is_there() {
 }
 
 #[test]
+fn trailers_weigh() {
+    let trailers = |length| {
+        let value = HeaderValue::from_bytes(&vec![b'x'; length]).unwrap();
+        Some([(header::ETAG, value)].into_iter().collect())
+    };
+    let of = |trailers| {
+        let content = Content::from(Bytes::from_static(b"a")).with_trailers(trailers);
+        Held::new(&key("a"), StoredResponse::new(head("a", 1), content)).weight
+    };
+    assert!(of(trailers(1)) > of(None));
+    assert_eq!(of(trailers(10_001)), of(trailers(1)) + 10_000);
+}
+
+#[test]
 fn a_head_with_another_key_comes_back_as_it_was() {
     let store = MemoryStore::new(MIB);
     let put = store.put(&key("prefix/a"), response("a", 1, 1)).now_or_never();

@@ -1,0 +1,102 @@
+//! The way of a response into the store, and out of it again if it should not be there.
+use super::{
+    landing::Course,
+    pump::{Arrived, pump},
+};
+use crate::{
+    CacheKey, StoredResponse,
+    invalidation::Validity,
+    stored::{
+        Kind, ResponseHead,
+        rope::{Rope, Writer},
+    },
+};
+use bytes::Bytes;
+use http_body::Body;
+use std::future::Future;
+
+impl<B, E> Course<B, E> {
+    /// From the origin to all who read it. The store gets to its end only if nothing newer has taken its place by then.
+    pub(super) async fn bring<C>(
+        &self,
+        body: C,
+        (key, head): (&CacheKey, &ResponseHead),
+        writer: Writer,
+        rope: &Rope,
+    ) where
+        C: Body<Data = Bytes>,
+    {
+        let Self { engine, lead, .. } = self;
+        let directives = head.directives.get();
+        let arrived = pump(body, &directives, &writer, rope, lead, &engine.policy).await;
+        let Some(Arrived { trailers }) = arrived else { return };
+        if !lead.may_store() || lead.has_rivals() && self.is_overtaken(key, head).await {
+            rope.refuse_store();
+        }
+        writer.finish(trailers);
+    }
+
+    /// Two parts are not in each other's way.
+    async fn is_overtaken(&self, key: &CacheKey, head: &ResponseHead) -> bool {
+        let is_part = |head: &ResponseHead| head.rare.part.is_some();
+        let there = self.engine.get_at(key).await.map(|stored| stored.head.kind);
+        matches!(there, Some(Kind::Response(there)) if there.fetch > head.fetch && !(is_part(&there) && is_part(head)))
+    }
+
+    /// Puts a response in its place, and in the list of variants if it is one.
+    pub(super) async fn keep(
+        &self,
+        key: &CacheKey,
+        head: &ResponseHead,
+        response: StoredResponse,
+        arrived: impl Future<Output = ()>,
+    ) -> bool {
+        let Self { engine, lead, look, .. } = self;
+        let kept = engine.put_at(key, response, arrived).await;
+        if kept && lead.may_store() {
+            match (&head.rare.variant, &look.index) {
+                (Some(_), index) => {
+                    let had_index = index.is_some();
+                    engine.index_variant(lead.primary(), key, head, had_index).await;
+                }
+                // A response without Vary took the place of the list.
+                (None, Some(index)) => {
+                    for variant in index.keys() {
+                        engine.delete_at(variant).await;
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+        kept
+    }
+
+    /// The store may have got it after it was invalidated.
+    pub(super) async fn withdraw_if_invalidated(&self, key: &CacheKey, content: u64) {
+        let Self { engine, lead, .. } = self;
+        let is_uri = engine.shared.flights.is_invalidated(lead.primary(), lead.number());
+        if !is_uri && engine.shared.rules.newest() < lead.number() {
+            return;
+        }
+        let there = engine.get_at(key).await.filter(|stored| stored.head.has_content(content));
+        let is_gone = |stored: &StoredResponse| match &stored.head.kind {
+            Kind::Response(head) => {
+                engine.shared.rules.validity(lead.primary(), head) == Validity::Hard
+            }
+            Kind::Variants(_) => false,
+        };
+        if there.is_some_and(|stored| is_uri || is_gone(&stored)) {
+            self.withdraw(key).await;
+        }
+        if is_uri && key != lead.primary() {
+            // The list of variants may have been made anew, with the generation of those that are invalid.
+            self.withdraw(lead.primary()).await;
+        }
+    }
+
+    async fn withdraw(&self, key: &CacheKey) {
+        if !self.engine.delete_at(key).await {
+            self.engine.delete_later(key);
+        }
+    }
+}
