@@ -6,6 +6,12 @@
 
 #[path = "edge/cache.rs"]
 mod cache;
+#[cfg(feature = "origins")]
+#[path = "edge/config.rs"]
+mod config;
+#[cfg(feature = "origins")]
+#[path = "edge/config_reload.rs"]
+mod config_reload;
 #[path = "edge/cuts.rs"]
 mod cuts;
 #[cfg(all(unix, feature = "disk", feature = "tiered"))]
@@ -27,6 +33,9 @@ mod http2;
 mod process;
 #[path = "edge/reuse.rs"]
 mod reuse;
+#[cfg(feature = "origins")]
+#[path = "edge/site.rs"]
+mod site;
 #[path = "edge/streaming.rs"]
 mod streaming;
 #[path = "edge/support.rs"]
@@ -38,20 +47,43 @@ mod tunnels;
 #[path = "../examples/edge/args.rs"]
 mod args;
 #[allow(dead_code)]
+#[path = "../examples/edge/body.rs"]
+mod body;
+#[allow(dead_code)]
+#[path = "../examples/edge/bucket.rs"]
+mod bucket;
+#[allow(dead_code)]
 #[path = "../examples/edge/check.rs"]
 mod check;
+#[cfg(feature = "origins")]
+#[allow(dead_code)]
+#[path = "../examples/edge/config/mod.rs"]
+mod config_file;
 #[allow(dead_code)]
 #[path = "../examples/edge/demo.rs"]
 mod demo;
 #[allow(dead_code)]
+#[path = "../examples/edge/fault.rs"]
+mod fault;
+#[allow(dead_code)]
 #[path = "../examples/edge/forwards.rs"]
 mod forwards;
+#[cfg(feature = "origins")]
+#[allow(dead_code)]
+#[path = "../examples/edge/group.rs"]
+mod group;
 #[allow(dead_code)]
 #[path = "../examples/edge/hop.rs"]
 mod hop;
 #[allow(dead_code)]
 #[path = "../examples/edge/last.rs"]
 mod last;
+#[allow(dead_code)]
+#[path = "../examples/edge/plan.rs"]
+mod plan;
+#[allow(dead_code)]
+#[path = "../examples/edge/reply.rs"]
+mod reply;
 #[allow(dead_code)]
 #[path = "../examples/edge/response.rs"]
 mod response;
@@ -61,6 +93,9 @@ mod size;
 #[allow(dead_code)]
 #[path = "../examples/edge/upload.rs"]
 mod upload;
+#[allow(dead_code)]
+#[path = "../examples/edge/upstream.rs"]
+mod upstream;
 #[allow(dead_code)]
 #[path = "../examples/edge/url.rs"]
 mod url;

@@ -19,6 +19,9 @@ edge: a caching reverse proxy, as an example of the crate tower-cdn
 Usage: edge [OPTIONS]
 
 Options:
+      --config FILE      take all settings from this file (TOML), and again when it changes or at SIGHUP;
+                         only --listen and --log go with it (needs the feature origins)
+      --check FILE       only tell what is wrong with such a file
       --origin URL       the origin to stand before, as http://host[:port] or https://host[:port]
                          (without it, a demonstration origin is started)
       --listen ADDR      address to listen on, HTTP/1.1 and HTTP/2 without TLS [127.0.0.1:8080]
@@ -39,19 +42,25 @@ KB, MB, GB, TB by 1000. Ctrl-C or SIGTERM lets requests under way end; a second 
 ";
 
 /// Threads more than any machine has use for.
-const MAX_WORKERS: usize = 1024;
+pub(crate) const MAX_WORKERS: usize = 1024;
 
 /// What the command line asks for.
 #[derive(Debug)]
 pub(crate) enum Command {
     Run(Args),
+    /// Only looks at this file.
+    #[cfg(feature = "origins")]
+    Check(PathBuf),
     Help,
     Version,
 }
 
 #[derive(Debug)]
 pub(crate) struct Args {
-    pub(crate) listen: SocketAddr,
+    /// All else is there then, if there is one, but `listen` and `log`.
+    #[cfg(feature = "origins")]
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) listen: Option<SocketAddr>,
     pub(crate) origin: Option<OriginUrl>,
     pub(crate) memory: u64,
     /// Only in memory if there is none.
@@ -68,7 +77,9 @@ pub(crate) struct Args {
 impl Default for Args {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            #[cfg(feature = "origins")]
+            config: None,
+            listen: None,
             origin: None,
             memory: 256 << 20,
             disk: None,
@@ -106,9 +117,26 @@ where
 {
     let mut parser = lexopt::Parser::from_args(args);
     let mut args = Args::default();
+    #[cfg(feature = "origins")]
+    let (mut check, mut given) = (None, Vec::new());
     while let Some(arg) = parser.next().map_err(sentence)? {
+        #[cfg(feature = "origins")]
+        if let Long(name) = arg {
+            given.push(format!("--{name}"));
+        }
         match arg {
-            Long("listen") => args.listen = value(&mut parser, "--listen", listen)?,
+            #[cfg(not(feature = "origins"))]
+            Long(option @ ("config" | "check")) => {
+                return Err(format!(
+                    "--{option}: this program was built without it; build it with \
+                     `cargo build --release --features origins --example edge`"
+                ));
+            }
+            #[cfg(feature = "origins")]
+            Long("config") => args.config = Some(file(&mut parser)?),
+            #[cfg(feature = "origins")]
+            Long("check") => check = Some(file(&mut parser)?),
+            Long("listen") => args.listen = Some(value(&mut parser, "--listen", listen)?),
             Long("origin") => args.origin = Some(value(&mut parser, "--origin", url::parse)?),
             Long("memory") => args.memory = value(&mut parser, "--memory", size::parse)?,
             Long("disk") => args.disk = Some(disk(&mut parser)?),
@@ -124,6 +152,15 @@ where
             Short('V') | Long("version") => return Ok(Command::Version),
             other => return Err(sentence(other.unexpected())),
         }
+    }
+    #[cfg(feature = "origins")]
+    if let Some(file) = check {
+        alone(&given, &["--check"])?;
+        return Ok(Command::Check(file));
+    }
+    #[cfg(feature = "origins")]
+    if args.config.is_some() {
+        alone(&given, &["--config", "--listen", "--log"])?;
     }
     Ok(Command::Run(args))
 }
@@ -143,6 +180,21 @@ fn value<T>(
     read(value).map_err(|message| format!("{option}: {message}"))
 }
 
+/// Options with which no others go.
+#[cfg(feature = "origins")]
+fn alone(given: &[String], allowed: &[&str]) -> Result<(), String> {
+    match given.iter().find(|option| !allowed.contains(&option.as_str())) {
+        Some(other) => Err(format!("{other}: not together with {}", allowed[0])),
+        None => Ok(()),
+    }
+}
+
+/// A file; its name need not be text.
+#[cfg(feature = "origins")]
+fn file(parser: &mut lexopt::Parser) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(parser.value().map_err(sentence)?))
+}
+
 /// A directory; its name need not be text.
 fn disk(parser: &mut lexopt::Parser) -> Result<PathBuf, String> {
     let directory = PathBuf::from(parser.value().map_err(sentence)?);
@@ -157,7 +209,7 @@ fn disk(parser: &mut lexopt::Parser) -> Result<PathBuf, String> {
     Ok(directory)
 }
 
-fn listen(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
@@ -167,7 +219,7 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
     found.next().ok_or_else(|| format!("'{text}' has no address"))
 }
 
-fn preset(text: &str) -> Result<Preset, String> {
+pub(crate) fn preset(text: &str) -> Result<Preset, String> {
     match text {
         "default" => Ok(Preset::Default),
         "rfc9111" => Ok(Preset::Rfc9111),

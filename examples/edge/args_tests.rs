@@ -18,7 +18,7 @@ fn refused(args: &[&str]) -> String {
 #[test]
 fn nothing_means_the_documented_defaults() {
     let args = run(&[]);
-    assert_eq!(args.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(args.listen, None);
     assert_eq!(args.origin, None);
     assert_eq!(args.memory, 268_435_456);
     assert_eq!((args.disk, args.disk_size), (None, 10_737_418_240));
@@ -44,7 +44,7 @@ fn every_option_is_read() {
         "--rewrite-host",
         "--log",
     ]);
-    assert_eq!(args.listen.to_string(), "[::1]:9000");
+    assert_eq!(args.listen.map(|address| address.to_string()).as_deref(), Some("[::1]:9000"));
     let origin = args.origin.expect("an origin");
     assert_eq!(origin.scheme, Scheme::HTTPS);
     assert_eq!(origin.authority.as_str(), "example.com:8443");
@@ -68,9 +68,17 @@ fn help_and_version_are_commands() {
 
 #[test]
 fn help_tells_of_every_option() {
-    for option in
-        ["--listen", "--origin", "--memory", "--max-object", "--preset", "--workers", "--log"]
-    {
+    for option in [
+        "--config",
+        "--check",
+        "--listen",
+        "--origin",
+        "--memory",
+        "--max-object",
+        "--preset",
+        "--workers",
+        "--log",
+    ] {
         assert!(HELP.contains(option), "{option}");
     }
 }
@@ -92,5 +100,34 @@ fn wrong_arguments_are_refused_with_the_option_and_the_value() {
     ] {
         let message = refused(args);
         assert!(message.contains(says), "{args:?}: {message}");
+    }
+}
+
+#[cfg(feature = "origins")]
+#[test]
+fn a_file_says_all_but_where_to_listen_and_the_log() {
+    let args = run(&["--config", "edge.toml", "--listen", "[::1]:9000", "--log"]);
+    assert_eq!(args.config.as_deref(), Some("edge.toml".as_ref()));
+    assert!(args.listen.is_some() && args.log);
+    for (others, says) in [
+        (&["--origin", "http://a"][..], "--origin"),
+        (&["--preset", "default"], "--preset"),
+        (&["--memory", "1GiB", "--log"], "--memory"),
+        (&["--log", "--rewrite-host"], "--rewrite-host"),
+    ] {
+        let message = refused(&[&["--config", "edge.toml"], others].concat());
+        assert_eq!(message, format!("{says}: not together with --config"));
+    }
+    let check = parse(["--check", "edge.toml"]);
+    assert!(matches!(check, Ok(Command::Check(file)) if file.as_os_str() == "edge.toml"));
+    assert_eq!(refused(&["--check", "a", "--log"]), "--log: not together with --check");
+}
+
+#[cfg(not(feature = "origins"))]
+#[test]
+fn files_need_a_feature() {
+    for option in ["--config", "--check"] {
+        let message = refused(&[option, "edge.toml"]);
+        assert!(message.starts_with(option) && message.contains("--features"), "{message}");
     }
 }

@@ -2,17 +2,121 @@
 
 use std::convert::Infallible;
 
-use crate::origin::Origin;
-use crate::plan::{Named, OriginPlan};
-use crate::upgrade::Tunnels;
-use crate::upstream::Upstream;
+use tower_cdn::Builder;
 
-/// What answers inside the cache.
-pub(crate) fn upstream(
-    origins: &[Named<OriginPlan>],
-    tunnels: &Tunnels,
-) -> Result<Upstream<Infallible>, String> {
-    let [Named { plan, .. }] = origins else { return Err("there is no origin".to_owned()) };
-    let origin = Origin::new(plan.clone(), tunnels.clone());
-    Ok(Upstream::answering(Upstream::new(origin)))
+use crate::bucket::BucketPlan;
+use crate::origin::Origin;
+use crate::plan::{Named, Rules, Source};
+use crate::upgrade::Tunnels;
+use crate::upstream::{BoxError, Upstream};
+
+/// What a plan's requests can be sent to, by name.
+#[derive(Default)]
+pub(crate) struct Sources {
+    all: Vec<(Named<Source>, Upstream<BoxError>)>,
+}
+
+impl Sources {
+    /// Builds what is not there before in just the same way: what is keeps its connections, and what
+    /// is known of its health.
+    pub(crate) fn build(
+        plan: &[Named<Source>],
+        before: &Self,
+        tunnels: &Tunnels,
+    ) -> Result<Self, String> {
+        let mut sources = Self::default();
+        for Named { name, .. } in plan {
+            sources.add(name, plan, before, tunnels)?;
+        }
+        Ok(sources)
+    }
+
+    /// Builds one, and before it the members that it has. None is a member of itself.
+    fn add(
+        &mut self,
+        name: &str,
+        plan: &[Named<Source>],
+        before: &Self,
+        tunnels: &Tunnels,
+    ) -> Result<Upstream<BoxError>, String> {
+        if let Some((_, built)) = self.find(name) {
+            return Ok(built.clone());
+        }
+        let Some(named) = plan.iter().find(|named| named.name == name) else {
+            return Err(format!("no origin is called {name}"));
+        };
+        let same = before.find(name).filter(|(known, _)| known == named).map(|(_, built)| built);
+        let built = match &named.plan {
+            Source::Origin(origin) => match same {
+                Some(built) => built.clone(),
+                None => Upstream::new(Origin::new(origin.clone(), tunnels.clone())),
+            },
+            Source::Bucket(bucket) => match same {
+                Some(built) => built.clone(),
+                None => of_bucket(bucket, tunnels)?,
+            },
+            #[cfg(feature = "origins")]
+            Source::Group(group) => {
+                let mut members = Vec::new();
+                let mut are_same = true;
+                for member in &group.members {
+                    let built = self.add(member, plan, before, tunnels)?;
+                    are_same &= before.find(member).is_some_and(|(_, known)| built.is(known));
+                    members.push((member.clone(), built));
+                }
+                match same {
+                    Some(built) if are_same => built.clone(),
+                    _ => group.build(members),
+                }
+            }
+        };
+        self.all.push((named.clone(), built.clone()));
+        Ok(built)
+    }
+
+    fn find(&self, name: &str) -> Option<&(Named<Source>, Upstream<BoxError>)> {
+        self.all.iter().find(|(named, _)| named.name == name)
+    }
+
+    /// Hands each request to the source that its behaviour names, or to the only one.
+    pub(crate) fn select(&self) -> Result<Upstream<Infallible>, String> {
+        match self.all.as_slice() {
+            [(_, only)] => Ok(Upstream::answering(only.clone())),
+            #[cfg(feature = "origins")]
+            all => Ok(select(all)),
+            #[cfg(not(feature = "origins"))]
+            _ => Err("there is not one origin".to_owned()),
+        }
+    }
+}
+
+#[cfg(feature = "origins")]
+fn select(all: &[(Named<Source>, Upstream<BoxError>)]) -> Upstream<Infallible> {
+    use tower_cdn::origins::{ByExtension, Origins};
+    let origins = all.iter().fold(Origins::new(ByExtension), |origins, (named, built)| {
+        origins.origin(named.name.clone(), built.clone())
+    });
+    Upstream::answering(Upstream::new(origins))
+}
+
+#[cfg(feature = "s3")]
+fn of_bucket(plan: &BucketPlan, tunnels: &Tunnels) -> Result<Upstream<BoxError>, String> {
+    use tower_cdn::origins::S3Origin;
+    let (bucket, origin) = plan.bucket()?;
+    let origin = Origin::new(origin, tunnels.clone());
+    let signing = S3Origin::new(origin, bucket).map_err(|error| crate::fault::chain(&error))?;
+    Ok(Upstream::new(signing))
+}
+
+/// A plan with a bucket is refused before.
+#[cfg(not(feature = "s3"))]
+fn of_bucket(_: &BucketPlan, _: &Tunnels) -> Result<Upstream<BoxError>, String> {
+    Err("this program was built without buckets".to_owned())
+}
+
+pub(crate) fn rules(builder: Builder, rules: Rules) -> Builder {
+    match rules {
+        Rules::Alike(policy) => builder.policy(*policy),
+        Rules::Distribution(distribution) => builder.distribution(*distribution),
+    }
 }

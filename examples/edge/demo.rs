@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
@@ -32,13 +32,26 @@ const PAGE: &str = "<!doctype html>\n<title>tower-cdn</title>\n\
 const LOGO: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"32\" height=\"32\">\
 <circle cx=\"16\" cy=\"16\" r=\"15\" fill=\"#0a7\"/></svg>\n";
 
-/// Starts the origin on a free port of the loopback interface.
-pub(crate) async fn start() -> io::Result<OriginUrl> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let authority = listener.local_addr()?.to_string().parse().map_err(io::Error::other)?;
-    // It ends with the runtime, after all that is asked of it.
-    tokio::spawn(axum::serve(listener, router()).into_future());
-    Ok(OriginUrl { scheme: uri::Scheme::HTTP, authority })
+/// The origin on a free port of the loopback interface, before it runs.
+#[derive(Debug)]
+pub(crate) struct Demo {
+    listener: net::TcpListener,
+}
+
+impl Demo {
+    pub(crate) fn new() -> io::Result<(Self, OriginUrl)> {
+        let listener = net::TcpListener::bind(("127.0.0.1", 0))?;
+        listener.set_nonblocking(true)?;
+        let authority = listener.local_addr()?.to_string().parse().map_err(io::Error::other)?;
+        Ok((Self { listener }, OriginUrl { scheme: uri::Scheme::HTTP, authority }))
+    }
+
+    /// It ends with the runtime, after all that is asked of it.
+    pub(crate) fn start(self) -> io::Result<()> {
+        let listener = TcpListener::from_std(self.listener)?;
+        tokio::spawn(axum::serve(listener, router()).into_future());
+        Ok(())
+    }
 }
 
 /// What to try, with the address to try it on.

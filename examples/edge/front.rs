@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http_body_util::{Either, Full};
@@ -25,7 +27,26 @@ pub(crate) type FrontBody<B> = ErrorLast<Either<B, Full<Bytes>>>;
 #[derive(Clone)]
 pub(crate) struct Front<S> {
     cache: S,
-    log: bool,
+    log: Log,
+}
+
+/// Whether each request has its line; that may change.
+#[derive(Clone, Debug)]
+pub(crate) struct Log(Arc<AtomicBool>);
+
+impl Log {
+    pub(crate) fn new(on: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(on)))
+    }
+
+    #[cfg(feature = "origins")]
+    pub(crate) fn set(&self, on: bool) {
+        self.0.store(on, Ordering::Relaxed);
+    }
+
+    fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl<S, B> Front<S>
@@ -33,7 +54,7 @@ where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    pub(crate) fn new(cache: S, log: bool) -> Self {
+    pub(crate) fn new(cache: S, log: Log) -> Self {
         Self { cache, log }
     }
 
@@ -41,7 +62,7 @@ where
         self,
         request: Request<Incoming>,
     ) -> Result<Response<FrontBody<B>>, Infallible> {
-        let logged = self.log.then(|| (request.method().clone(), request.uri().clone()));
+        let logged = self.log.is_on().then(|| (request.method().clone(), request.uri().clone()));
         let (mut head, body) = request.into_parts();
         let (version, is_connect) = (head.version, head.method == Method::CONNECT);
         let admitted = check::admit(&mut head).and_then(|()| forwards::count(&mut head));

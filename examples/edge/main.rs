@@ -11,17 +11,28 @@
 
 mod args;
 mod body;
+#[cfg_attr(not(feature = "origins"), allow(dead_code, reason = "only files name buckets"))]
+mod bucket;
 mod build;
 mod check;
 mod client;
+#[cfg(feature = "origins")]
+mod config;
 mod demo;
 mod fault;
 mod forwards;
 mod front;
+#[cfg(feature = "origins")]
+mod group;
 mod hop;
 mod last;
+#[cfg(feature = "origins")]
+mod live;
 mod origin;
+#[cfg_attr(not(feature = "origins"), allow(dead_code, reason = "only files say all of it"))]
 mod plan;
+#[cfg(feature = "origins")]
+mod reload;
 mod reply;
 mod response;
 mod server;
@@ -36,7 +47,10 @@ mod url;
 mod wire;
 
 use std::io::{self, Write};
+#[cfg(feature = "origins")]
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -45,23 +59,47 @@ use tower::Layer;
 
 use crate::args::{Args, Command};
 use crate::body::RequestBody;
-use crate::front::Front;
+use crate::build::Sources;
+#[cfg(feature = "origins")]
+use crate::config::Overrides;
+use crate::demo::Demo;
+use crate::front::{Front, Log};
+#[cfg(feature = "origins")]
+use crate::live::Live;
 use crate::plan::{Marks, Plan};
+#[cfg(feature = "origins")]
+use crate::reload::{Running, Watched};
+#[cfg(feature = "origins")]
+use crate::signals::Hangups;
 use crate::signals::Signals;
 use crate::upgrade::Tunnels;
+
+/// What is to be done, and what belongs to it.
+struct Start {
+    plan: Plan,
+    demo: Option<Demo>,
+    #[cfg(feature = "origins")]
+    watched: Option<Watched>,
+}
 
 fn main() -> ExitCode {
     let args = match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Run(args)) => args,
+        #[cfg(feature = "origins")]
+        Ok(Command::Check(file)) => return check_file(&file),
         Ok(Command::Help) => return print(args::HELP),
         Ok(Command::Version) => return print(concat!("edge ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(message) => return fail(2, &format!("{message}\nTry 'edge --help'.")),
     };
-    let runtime = match runtime(args.workers) {
+    let start = match Start::of(args) {
+        Ok(start) => start,
+        Err(failure) => return failure,
+    };
+    let runtime = match runtime(start.plan.fixed.workers) {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("cannot start the runtime: {error}")),
     };
-    let result = runtime.block_on(run(args));
+    let result = runtime.block_on(run(start));
     // What is left has had its time: do not wait for a look-up of a name, say.
     runtime.shutdown_timeout(Duration::ZERO);
     match result {
@@ -70,35 +108,88 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<(), String> {
+impl Start {
+    /// If there is none, all reasons have been told.
+    fn of(args: Args) -> Result<Self, ExitCode> {
+        let marks = Arc::new(Marks::new());
+        #[cfg(feature = "origins")]
+        if let Some(file) = args.config {
+            let overrides = Overrides { listen: args.listen, log: args.log };
+            let watched = Watched { file, overrides, marks };
+            let plan = watched.load().map_err(|mistakes| refuse(&mistakes))?.plan;
+            return Ok(Self { plan, demo: None, watched: Some(watched) });
+        }
+        let (demo, url) = match &args.origin {
+            Some(url) => (None, url.clone()),
+            None => {
+                let (demo, url) = Demo::new().map_err(|error| {
+                    fail(1, &format!("cannot start the demonstration origin: {error}"))
+                })?;
+                (Some(demo), url)
+            }
+        };
+        Ok(Self {
+            plan: Plan::of(&args, url, &marks),
+            demo,
+            #[cfg(feature = "origins")]
+            watched: None,
+        })
+    }
+}
+
+async fn run(start: Start) -> Result<(), String> {
     let signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let url = match &args.origin {
-        Some(url) => url.clone(),
-        None => demo::start()
-            .await
-            .map_err(|error| format!("cannot start the demonstration origin: {error}"))?,
-    };
-    let plan = Plan::of(&args, url, &Marks::new());
-    let listen = plan.fixed.listen;
+    let Plan { fixed, log, sources, rules } = start.plan;
+    let listen = fixed.listen;
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
     let address =
         listener.local_addr().map_err(|error| format!("cannot tell the address: {error}"))?;
 
-    let (builder, disk) = store::layer(&plan.fixed.store)?;
     let tunnels = Tunnels::new();
-    let upstream = build::upstream(&plan.origins, &tunnels)?;
-    let cache = builder.policy(plan.policy).empty_body(RequestBody::default).build();
-    let handle = cache.handle();
-    let front = Front::new(cache.layer(upstream), plan.log);
-
-    print(&format!("listening on http://{address}\n"));
-    if args.origin.is_none() {
-        print(&demo::guide(address));
+    let sources = Sources::build(&sources, &Sources::default(), &tunnels)?;
+    let (builder, disk) = store::layer(&fixed.store)?;
+    let layer = build::rules(builder, rules).empty_body(RequestBody::default).build();
+    let handle = layer.handle();
+    let cache = layer.layer(sources.select()?);
+    let log = Log::new(log);
+    let guide = start.demo.as_ref().map(|_| demo::guide(address));
+    if let Some(demo) = start.demo {
+        demo.start().map_err(|error| format!("cannot start the demonstration origin: {error}"))?;
     }
-    server::serve(listener, front, tunnels, signals).await;
+    let listening = format!("listening on http://{address}\n{}", guide.unwrap_or_default());
+
+    #[cfg(feature = "origins")]
+    if let Some(watched) = start.watched {
+        let hangups = Hangups::new().map_err(|error| format!("cannot wait for SIGHUP: {error}"))?;
+        let live = Live::new(cache);
+        let front = Front::new(live.clone(), log.clone());
+        let running = Running { fixed, layer, sources, live, log, tunnels: tunnels.clone() };
+        let watching = tokio::spawn(watched.watch(running, hangups));
+        print(&listening);
+        server::serve(listener, front, tunnels, signals).await;
+        watching.abort();
+        return disk.close(handle).await;
+    }
+
+    print(&listening);
+    server::serve(listener, Front::new(cache, log), tunnels, signals).await;
     disk.close(handle).await
+}
+
+#[cfg(feature = "origins")]
+fn check_file(file: &Path) -> ExitCode {
+    match config::load(file, Overrides::default(), &Marks::new()) {
+        Ok(loaded) => print(&format!("{}: good: {}\n", file.display(), loaded.summary)),
+        Err(mistakes) => refuse(&mistakes),
+    }
+}
+
+/// Tells all mistakes of a file.
+#[cfg(feature = "origins")]
+fn refuse(mistakes: &[String]) -> ExitCode {
+    mistakes.iter().fold(ExitCode::SUCCESS, |_, mistake| fail(2, mistake))
 }
 
 fn runtime(workers: Option<usize>) -> io::Result<Runtime> {

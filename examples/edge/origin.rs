@@ -142,9 +142,11 @@ impl Shared {
         head.version = Version::HTTP_11;
         // Nothing that hyper left there for the client's connection is for this one.
         head.extensions.clear();
-        if self.plan.host == Host::Own {
+        match &self.plan.host {
+            Host::Client => {}
             // The client puts the URI's authority in its place.
-            head.headers.remove(header::HOST);
+            Host::Own => drop(head.headers.remove(header::HOST)),
+            Host::Named(name) => drop(head.headers.insert(header::HOST, name.clone())),
         }
     }
 }

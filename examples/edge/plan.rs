@@ -5,9 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tower_cdn::CachePolicy;
+use hyper::header::HeaderValue;
+use tower_cdn::{CachePolicy, Distribution};
 
 use crate::args::{Args, Preset};
+use crate::bucket::BucketPlan;
+#[cfg(feature = "origins")]
+use crate::group::GroupPlan;
 use crate::response::Framing;
 use crate::url::OriginUrl;
 
@@ -15,8 +19,8 @@ use crate::url::OriginUrl;
 pub(crate) struct Plan {
     pub(crate) fixed: Fixed,
     pub(crate) log: bool,
-    pub(crate) origins: Vec<Named<OriginPlan>>,
-    pub(crate) policy: CachePolicy,
+    pub(crate) sources: Vec<Named<Source>>,
+    pub(crate) rules: Rules,
 }
 
 /// What stays as it is for as long as the program runs.
@@ -47,6 +51,24 @@ pub(crate) struct Named<T> {
     pub(crate) plan: T,
 }
 
+/// Where a file says what cannot change.
+#[cfg(feature = "origins")]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lines {
+    pub(crate) listen: Option<usize>,
+    pub(crate) workers: Option<usize>,
+    pub(crate) store: Option<usize>,
+}
+
+/// What requests can be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Origin(OriginPlan),
+    Bucket(BucketPlan),
+    #[cfg(feature = "origins")]
+    Group(GroupPlan),
+}
+
 /// An origin over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OriginPlan {
@@ -63,6 +85,7 @@ pub(crate) enum Host {
     Client,
     /// The name in the origin's URL.
     Own,
+    Named(HeaderValue),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +119,14 @@ impl Default for OriginLimits {
     }
 }
 
+/// How requests are answered.
+#[derive(Debug)]
+pub(crate) enum Rules {
+    /// All alike.
+    Alike(Box<CachePolicy>),
+    Distribution(Box<Distribution>),
+}
+
 /// What the policies of this process have in common.
 #[derive(Debug)]
 pub(crate) struct Marks {
@@ -115,6 +146,9 @@ impl Marks {
     }
 }
 
+/// Where to listen if nobody says.
+pub(crate) const LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
+
 impl Plan {
     /// What the command line asks for, in front of this origin.
     pub(crate) fn of(args: &Args, url: OriginUrl, marks: &Marks) -> Self {
@@ -131,7 +165,7 @@ impl Plan {
         };
         Self {
             fixed: Fixed {
-                listen: args.listen,
+                listen: args.listen.unwrap_or_else(|| LISTEN.into()),
                 workers: args.workers,
                 store: StorePlan {
                     memory: Some(args.memory),
@@ -139,8 +173,8 @@ impl Plan {
                 },
             },
             log: args.log,
-            origins: vec![Named { name: "origin".to_owned(), plan: origin }],
-            policy: marks.mark(policy, args.log),
+            sources: vec![Named { name: "origin".to_owned(), plan: Source::Origin(origin) }],
+            rules: Rules::Alike(Box::new(marks.mark(policy, args.log))),
         }
     }
 }

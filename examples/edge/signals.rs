@@ -44,3 +44,32 @@ impl Signals {
         }
     }
 }
+
+/// SIGHUP, where there is one: what is read from a file is to be read again.
+#[cfg(feature = "origins")]
+#[derive(Debug)]
+pub(crate) struct Hangups {
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+#[cfg(feature = "origins")]
+impl Hangups {
+    /// From here on the signal no longer kills the program.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            hangup: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.hangup.recv().await.is_some() {
+            return;
+        }
+        // There will never be one.
+        std::future::pending::<()>().await;
+    }
+}

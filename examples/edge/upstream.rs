@@ -28,6 +28,12 @@ impl<E> Upstream<E> {
     {
         Self(Arc::new(service))
     }
+
+    /// Whether it is the very same service.
+    #[cfg(feature = "origins")]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Upstream<Infallible> {

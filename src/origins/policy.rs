@@ -21,7 +21,7 @@ use std::time::Duration;
 ///     .timeout(Duration::from_secs(5));
 /// # let _ = policy;
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailoverPolicy {
     pub(crate) statuses: Vec<StatusCode>,
     pub(crate) unhealthy: Vec<StatusCode>,

@@ -31,6 +31,13 @@ pub(crate) fn run(args: &[&str]) -> Output {
     Command::new(program()).args(args).output().expect("the program runs")
 }
 
+/// The same with these variables of the environment.
+#[cfg(feature = "s3")]
+pub(crate) fn run_in(variables: &[(&str, &str)], args: &[&str]) -> Output {
+    let variables = variables.iter().copied();
+    Command::new(program()).args(args).envs(variables).output().expect("the program runs")
+}
+
 /// A running program. It is killed when this is dropped.
 pub(crate) struct Edge {
     child: Child,
@@ -43,7 +50,13 @@ impl Edge {
     }
 
     pub(crate) fn with(args: &[&str]) -> Self {
+        Self::within(&[], args)
+    }
+
+    /// With these variables of the environment.
+    pub(crate) fn within(variables: &[(&str, &str)], args: &[&str]) -> Self {
         let mut child = Command::new(program())
+            .envs(variables.iter().copied())
             .args(["--listen", "127.0.0.1:0"])
             .args(args)
             .stdout(Stdio::piped())

@@ -1,0 +1,141 @@
+//! A file is read again when it has changed, or at SIGHUP: what it says then takes the place of what
+//! it said before, and a file with mistakes leaves all as it is.
+
+use std::fs::Metadata;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::fs;
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+use tower::Layer;
+use tower_cdn::CdnCacheLayer;
+
+use crate::build::Sources;
+use crate::config::{self, Loaded, Overrides};
+use crate::front::Log;
+use crate::live::Live;
+use crate::plan::{Fixed, Marks, Plan, Rules};
+use crate::signals::Hangups;
+use crate::upgrade::Tunnels;
+
+/// How often the file is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A file, and how to read it.
+pub(crate) struct Watched {
+    pub(crate) file: PathBuf,
+    pub(crate) overrides: Overrides,
+    pub(crate) marks: Arc<Marks>,
+}
+
+/// What runs, and is exchanged in part.
+pub(crate) struct Running {
+    pub(crate) fixed: Fixed,
+    pub(crate) layer: CdnCacheLayer,
+    pub(crate) sources: Sources,
+    pub(crate) live: Live,
+    pub(crate) log: Log,
+    pub(crate) tunnels: Tunnels,
+}
+
+/// What tells that a file has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    modified: Option<SystemTime>,
+    length: u64,
+    /// Another one if the file has been replaced.
+    inode: u64,
+}
+
+impl Look {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(metadata);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Self { modified: metadata.modified().ok(), length: metadata.len(), inode }
+    }
+}
+
+impl Watched {
+    pub(crate) fn load(&self) -> Result<Loaded, Vec<String>> {
+        config::load(&self.file, self.overrides, &self.marks)
+    }
+
+    /// Goes on for as long as the program runs.
+    pub(crate) async fn watch(self, mut running: Running, mut hangups: Hangups) {
+        let watched = Arc::new(self);
+        let mut read = watched.look().await;
+        let mut last = read;
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let is_told = tokio::select! {
+                () = hangups.next() => true,
+                _ = ticks.tick() => false,
+            };
+            let now = watched.look().await;
+            // A file that is being written changes from one look to the next.
+            let is_at_rest = now == last && now.is_some();
+            last = now;
+            if is_told || (is_at_rest && now != read) {
+                read = now;
+                let loading = Arc::clone(&watched);
+                let name = watched.file.display();
+                match spawn_blocking(move || loading.load()).await {
+                    Ok(Ok(loaded)) => running.take(loaded, &name.to_string()),
+                    Ok(Err(mistakes)) => {
+                        mistakes.iter().for_each(|mistake| warn(mistake));
+                        warn(&format!("{name}: not taken, all stays as it was"));
+                    }
+                    Err(_) => warn(&format!("{name}: cannot be read now")),
+                }
+            }
+        }
+    }
+
+    /// `None` while there is no such file.
+    async fn look(&self) -> Option<Look> {
+        fs::metadata(&self.file).await.ok().map(|metadata| Look::of(&metadata))
+    }
+}
+
+impl Running {
+    /// Puts what was loaded in force.
+    fn take(&mut self, loaded: Loaded, file: &str) {
+        let Loaded { plan, lines, .. } = loaded;
+        let Plan { fixed, log, sources, rules } = plan;
+        let built = Sources::build(&sources, &self.sources, &self.tunnels)
+            .and_then(|sources| Ok((sources.select()?, sources)));
+        let (upstream, sources) = match built {
+            Ok(built) => built,
+            Err(reason) => return warn(&format!("{file}: not taken: {reason}")),
+        };
+        let layer = match rules {
+            Rules::Distribution(distribution) => self.layer.with_distribution(*distribution),
+            Rules::Alike(_) => self.layer.clone(),
+        };
+        self.live.exchange(layer.layer(upstream));
+        self.sources = sources;
+        self.log.set(log);
+        for (what, line, has_changed) in [
+            ("listen", lines.listen, fixed.listen != self.fixed.listen),
+            ("workers", lines.workers, fixed.workers != self.fixed.workers),
+            ("store", lines.store, fixed.store != self.fixed.store),
+        ] {
+            if has_changed {
+                let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+                warn(&format!("{file}{line}: {what}: takes a restart; it stays as it was"));
+            }
+        }
+        warn(&format!("{file}: taken"));
+    }
+}
+
+fn warn(text: &str) {
+    // A line that cannot be written must not stop the program.
+    let _ = writeln!(io::stderr(), "edge: {text}");
+}

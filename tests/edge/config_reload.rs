@@ -1,0 +1,161 @@
+//! A file that changes while the program runs.
+
+use std::io::{BufRead, BufReader};
+use std::process::ChildStderr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use crate::config::{File, one_origin};
+use crate::site::{Site, response};
+use crate::support::Edge;
+
+/// Lines of the program until one has this text.
+fn told(stderr: &mut BufReader<ChildStderr>, text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        assert_ne!(stderr.read_line(&mut line).expect("text"), 0, "{lines:#?}");
+        lines.push(line.trim_end().to_owned());
+        if line.contains(text) {
+            return lines;
+        }
+    }
+}
+
+fn is_hit(edge: &Edge, target: &str) -> bool {
+    edge.get(target).field("cache-status").expect("a field").contains("hit")
+}
+
+#[cfg(unix)]
+#[test]
+fn a_hangup_brings_the_new_file_and_keeps_the_cache() {
+    let (one, other) = (Site::saying("one", "max-age=600"), Site::saying("other", "max-age=600"));
+    let file = File::new(&one_origin(&one));
+    let mut edge = file.run();
+    let mut stderr = edge.stderr();
+    assert_eq!(edge.get("/a").body, b"one");
+    let mut client = edge.connect();
+    client.send("GET /a HTTP/1.1\r\nHost: edge.test\r\n\r\n");
+    assert_eq!(client.response().body, b"one");
+    file.write(&one_origin(&other));
+    edge.signal("HUP");
+    told(&mut stderr, "taken");
+    assert!(is_hit(&edge, "/a"), "it was stored before");
+    assert_eq!(edge.get("/b").body, b"other");
+    client.send("GET /c HTTP/1.1\r\nHost: edge.test\r\n\r\n");
+    assert_eq!(client.response().body, b"other", "on a connection of before");
+    assert_eq!((one.requests(), other.requests()), (1, 2));
+    // What is said again is taken again.
+    edge.signal("HUP");
+    told(&mut stderr, "taken");
+    assert!(is_hit(&edge, "/a"));
+}
+
+#[test]
+fn a_changed_file_is_found_and_a_bad_one_is_not_taken() {
+    let (one, other) = (Site::saying("one", "max-age=600"), Site::saying("other", "max-age=600"));
+    let file = File::new(&one_origin(&one));
+    let mut edge = file.run();
+    let mut stderr = edge.stderr();
+    assert_eq!(edge.get("/a").body, b"one");
+    file.write("workers = 0\n[origins.a]\nurl = \"ftp://a\"\n[default]\norigin = \"b\"\n");
+    let lines = told(&mut stderr, "not taken");
+    for (line, what) in [(1, "workers"), (3, "scheme"), (5, "`b`")] {
+        let place = format!("edge: {}:{line}: ", file.name());
+        assert!(
+            lines.iter().any(|told| told.starts_with(&place) && told.contains(what)),
+            "{lines:#?}"
+        );
+    }
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    assert_eq!(edge.get("/b").body, b"one", "all stays as it was");
+    assert!(is_hit(&edge, "/a"));
+    // Another file in its place.
+    let new = file.path.with_extension("new");
+    std::fs::write(&new, one_origin(&other)).expect("a file");
+    std::fs::rename(&new, &file.path).expect("a file");
+    assert_eq!(told(&mut stderr, "taken"), [format!("edge: {}: taken", file.name())]);
+    assert!(is_hit(&edge, "/a"));
+    assert_eq!(edge.get("/c").body, b"other");
+}
+
+#[test]
+fn what_cannot_change_is_told_and_the_rest_is_taken() {
+    let (one, other) = (Site::saying("one", "max-age=600"), Site::saying("other", "max-age=600"));
+    let file = File::new(&format!("workers = 2\n[store]\nmemory = \"1MiB\"\n{}", one_origin(&one)));
+    let mut edge = file.run();
+    let mut stderr = edge.stderr();
+    assert_eq!(edge.get("/a").body, b"one");
+    file.write(&format!(
+        "workers = 1\nlisten = \"127.0.0.1:1\"\n[store]\nmemory = \"2MiB\"\n{}",
+        one_origin(&other)
+    ));
+    let lines = told(&mut stderr, ": taken");
+    let name = file.name();
+    assert_eq!(
+        lines,
+        [
+            format!("edge: {name}:1: workers: takes a restart; it stays as it was"),
+            format!("edge: {name}:3: store: takes a restart; it stays as it was"),
+            format!("edge: {name}: taken"),
+        ],
+        "where to listen was told by the command line"
+    );
+    assert!(is_hit(&edge, "/a"));
+    assert_eq!(edge.get("/b").body, b"other");
+}
+
+#[test]
+fn no_request_fails_while_files_change_under_load() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let stored = Site::new(move |head| {
+        let target = head.split(' ').nth(1).expect("a target");
+        if target == "/stored" {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        let field = if target == "/stored" { "max-age=600" } else { "no-store" };
+        response("200 OK", &format!("Cache-Control: {field}\r\n"), "content")
+    });
+    // The origin is the same, so that its connections stay; all else changes.
+    let origin = one_origin(&stored);
+    let texts = [
+        origin.clone(),
+        format!("{origin}[[behaviours]]\npath = \"/x/*\"\ndynamic = true\n"),
+        format!("{origin}[[error_pages]]\nstatus = 404\npath = \"/sorry\"\n"),
+    ];
+    let file = File::new(&texts[0]);
+    let mut edge = file.run();
+    let mut stderr = edge.stderr();
+    assert_eq!(edge.get("/stored").status(), 200);
+    while !is_hit(&edge, "/stored") {}
+    let is_over = AtomicBool::new(false);
+    let answers = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for n in 0..4 {
+            let (edge, is_over, answers) = (&edge, &is_over, &answers);
+            scope.spawn(move || {
+                let target = ["/stored", "/other", "/x/1"][n % 3];
+                let mut client = edge.connect();
+                while !is_over.load(Ordering::SeqCst) {
+                    client.send(format!("GET {target} HTTP/1.1\r\nHost: edge.test\r\n\r\n"));
+                    let answer = client.response();
+                    assert_eq!((answer.status(), &answer.body[..]), (200, &b"content"[..]));
+                    answers.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        for turn in 1..=3 {
+            let before = answers.load(Ordering::SeqCst);
+            file.write(&texts[turn % texts.len()]);
+            told(&mut stderr, ": taken");
+            // Some go by the new file before the next one comes.
+            while answers.load(Ordering::SeqCst) < before + 100 {
+                thread::yield_now();
+            }
+        }
+        is_over.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "what was stored stayed stored");
+}
