@@ -107,6 +107,11 @@ fn log<B>(method: &Method, uri: &Uri, response: &Response<B>) {
         Some(Cause(cause)) => format!(" ({})", cause.escape_debug()),
         None => String::new(),
     };
+    #[cfg(feature = "origins")]
+    let cause = match response.extensions().get::<tower_cdn::origins::Attempts>() {
+        Some(attempts) => format!(" ({attempts})"),
+        None => cause,
+    };
     // A log that cannot be written must not stop the server.
     let _ = writeln!(io::stderr(), "{method} {uri} {status} {cache}{cause}");
 }

@@ -50,7 +50,6 @@ use std::io::{self, Write};
 #[cfg(feature = "origins")]
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -111,11 +110,11 @@ fn main() -> ExitCode {
 impl Start {
     /// If there is none, all reasons have been told.
     fn of(args: Args) -> Result<Self, ExitCode> {
-        let marks = Arc::new(Marks::new());
+        let marks = Marks::new();
         #[cfg(feature = "origins")]
         if let Some(file) = args.config {
             let overrides = Overrides { listen: args.listen, log: args.log };
-            let watched = Watched { file, overrides, marks };
+            let watched = Watched::new(file, overrides, marks);
             let plan = watched.load().map_err(|mistakes| refuse(&mistakes))?.plan;
             return Ok(Self { plan, demo: None, watched: Some(watched) });
         }

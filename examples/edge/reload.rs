@@ -1,13 +1,12 @@
 //! A file is read again when it has changed, or at SIGHUP: what it says then takes the place of what
 //! it said before, and a file with mistakes leaves all as it is.
 
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::fs;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tower::Layer;
@@ -26,9 +25,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A file, and how to read it.
 pub(crate) struct Watched {
-    pub(crate) file: PathBuf,
-    pub(crate) overrides: Overrides,
-    pub(crate) marks: Arc<Marks>,
+    file: PathBuf,
+    overrides: Overrides,
+    marks: Marks,
+    /// How it looked before it was read first.
+    first: Option<Look>,
 }
 
 /// What runs, and is exchanged in part.
@@ -61,6 +62,11 @@ impl Look {
 }
 
 impl Watched {
+    pub(crate) fn new(file: PathBuf, overrides: Overrides, marks: Marks) -> Self {
+        let first = fs::metadata(&file).ok().map(|metadata| Look::of(&metadata));
+        Self { file, overrides, marks, first }
+    }
+
     pub(crate) fn load(&self) -> Result<Loaded, Vec<String>> {
         config::load(&self.file, self.overrides, &self.marks)
     }
@@ -68,7 +74,7 @@ impl Watched {
     /// Goes on for as long as the program runs.
     pub(crate) async fn watch(self, mut running: Running, mut hangups: Hangups) {
         let watched = Arc::new(self);
-        let mut read = watched.look().await;
+        let mut read = watched.first;
         let mut last = read;
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -99,7 +105,7 @@ impl Watched {
 
     /// `None` while there is no such file.
     async fn look(&self) -> Option<Look> {
-        fs::metadata(&self.file).await.ok().map(|metadata| Look::of(&metadata))
+        tokio::fs::metadata(&self.file).await.ok().map(|metadata| Look::of(&metadata))
     }
 }
 

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
+use std::sync::mpsc;
 
 use tempfile::TempDir;
 
 use crate::site::{Site, response};
-use crate::support::{Edge, run};
+use crate::support::{Edge, Origin, run};
 
 /// A file of its own directory, which goes with it.
 pub(crate) struct File {
@@ -368,9 +369,18 @@ methods = ["GET", "POST"]
 "#,
         primary.address, secondary.address
     ));
-    let edge = file.run();
+    let mut edge = Edge::with(&["--config", file.name(), "--log"]);
+    let mut log = std::io::BufRead::lines(edge.stderr());
+    let mut logged = || log.next().expect("a line").expect("text");
     assert_eq!(edge.get("/").body, b"primary");
+    assert!(logged().ends_with(" (primary=200)"));
     let address = primary.kill();
+    edge.get("/");
+    let line = logged();
+    assert!(
+        line.ends_with("=failed, secondary=200)") || line.ends_with("=skipped, secondary=200)"),
+        "{line}"
+    );
     for _ in 0..10 {
         let answer = edge.get("/");
         assert_eq!((answer.status(), &answer.body[..]), (200, &b"secondary"[..]));
@@ -380,6 +390,103 @@ methods = ["GET", "POST"]
     while edge.ask(post).body != b"secondary" {}
     let _primary = Site::at(address, |_| response("200 OK", "Cache-Control: no-store\r\n", "back"));
     while edge.get("/").body != b"back" {}
+}
+
+#[test]
+fn origins_have_the_time_that_the_file_says() {
+    let (tell, told) = mpsc::channel::<()>();
+    let origin = Origin::script(move |listener| {
+        let mut silent = listener.accept();
+        silent.request();
+        let mut pausing = listener.accept();
+        pausing.request();
+        pausing.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf ");
+        // Both go on until the test is over.
+        let _ = told.recv();
+    });
+    let file = File::new(&format!(
+        "[origins.a]\nurl = \"http://{}\"\nfirst_byte_timeout = \"100ms\"\n\
+         between_bytes_timeout = \"100ms\"\n[default]\norigin = \"a\"\n",
+        origin.address
+    ));
+    let edge = file.run();
+    assert_eq!(edge.get("/silent").status(), 504);
+    let mut client = edge.connect();
+    client.send("GET /pausing HTTP/1.1\r\nHost: edge.test\r\n\r\n");
+    assert!(client.head().starts_with("HTTP/1.1 200"));
+    assert_eq!(client.rest().map_or(0, |body| body.len()), 5, "it breaks off");
+    drop(tell);
+    origin.done();
+}
+
+#[test]
+fn more_requests_than_an_origin_may_have_wait_for_a_turn() {
+    let ((come, came), (go, gone)) = (mpsc::channel(), mpsc::channel());
+    let origin = Origin::script(move |listener| {
+        let mut edge = listener.accept();
+        edge.request();
+        come.send(()).expect("the test waits");
+        gone.recv().expect("the test says when");
+        edge.send(response("200 OK", "Cache-Control: no-store\r\n", "first"));
+        edge.request();
+        edge.send(response("200 OK", "Cache-Control: no-store\r\n", "third"));
+    });
+    let file = File::new(&format!(
+        "[origins.a]\nurl = \"http://{}\"\nmax_connections = 1\nconnect_timeout = \"100ms\"\n\
+         [default]\norigin = \"a\"\n",
+        origin.address
+    ));
+    let edge = file.run();
+    let mut client = edge.connect();
+    client.send("GET /first HTTP/1.1\r\nHost: edge.test\r\n\r\n");
+    came.recv().expect("it is under way");
+    assert_eq!(edge.get("/second").status(), 504);
+    go.send(()).expect("the origin waits");
+    assert_eq!(client.response().body, b"first");
+    assert_eq!(edge.get("/third").body, b"third");
+    origin.done();
+}
+
+#[test]
+fn groups_are_members_of_groups_and_sharded_ones_have_one_place_for_each_object() {
+    let sites = ["a", "b", "c"].map(|name| Site::saying(name, "no-store"));
+    let mut text = String::new();
+    for (name, site) in ["a", "b", "c"].iter().zip(&sites) {
+        text += &format!("[origins.{name}]\nurl = \"http://{}\"\n", site.address);
+    }
+    text += "[groups.shards]\nkind = \"sharded\"\nmembers = [\"a\", \"b\"]\n\
+             [groups.near]\nkind = \"nearest\"\nmembers = [\"c\"]\n\
+             [groups.all]\nmembers = [\"shards\", \"near\"]\n[default]\norigin = \"all\"\n";
+    let edge = File::new(&text).run();
+    let mut places = std::collections::BTreeSet::new();
+    for n in 0..20 {
+        let target = format!("/{n}");
+        let place = edge.get(&target).body;
+        assert_eq!(edge.get(&target).body, place, "{target}");
+        places.insert(place);
+    }
+    assert_eq!(places, [b"a".to_vec(), b"b".to_vec()].into());
+    assert_eq!(sites[2].requests(), 0, "the first group answers well");
+}
+
+#[cfg(all(unix, feature = "disk", feature = "tiered"))]
+#[test]
+fn what_lies_on_a_disk_is_there_after_a_restart_with_memory_in_front_or_not() {
+    for memory in ["\"1MiB\"", "false"] {
+        let site = Site::saying("a", "max-age=600");
+        let directory = tempfile::tempdir().expect("a directory");
+        let disk = directory.path().to_str().expect("text");
+        let store =
+            format!("[store]\nmemory = {memory}\ndisk = \"{disk}\"\ndisk_size = \"64MiB\"\n");
+        let file = File::new(&format!("{store}{}", one_origin(&site)));
+        for _ in 0..2 {
+            let mut edge = file.run();
+            assert_eq!(edge.get("/").body, b"a");
+            edge.signal("TERM");
+            assert_eq!(edge.ended(), Some(0));
+        }
+        assert_eq!(site.requests(), 1);
+    }
 }
 
 #[test]
