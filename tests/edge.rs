@@ -4,6 +4,8 @@
 //! `cargo build --example edge` before that. It runs no unit tests of an example either (and with
 //! `test = true` it would build those *instead of* the program), so they run from here.
 
+#[path = "edge/admin.rs"]
+mod admin_calls;
 #[path = "edge/cache.rs"]
 mod cache;
 #[path = "edge/cuts.rs"]
@@ -25,6 +27,9 @@ mod hosts;
 mod http2;
 #[path = "edge/process.rs"]
 mod process;
+#[cfg(feature = "origins")]
+#[path = "edge/regional.rs"]
+mod regional;
 #[path = "edge/reuse.rs"]
 mod reuse;
 #[path = "edge/streaming.rs"]
@@ -35,6 +40,9 @@ mod support;
 mod tunnels;
 
 #[allow(dead_code)]
+#[path = "../examples/edge/admin/mod.rs"]
+mod admin;
+#[allow(dead_code)]
 #[path = "../examples/edge/args.rs"]
 mod args;
 #[allow(dead_code)]
@@ -44,6 +52,9 @@ mod check;
 #[path = "../examples/edge/demo.rs"]
 mod demo;
 #[allow(dead_code)]
+#[path = "../examples/edge/fault.rs"]
+mod fault;
+#[allow(dead_code)]
 #[path = "../examples/edge/forwards.rs"]
 mod forwards;
 #[allow(dead_code)]
@@ -52,6 +63,12 @@ mod hop;
 #[allow(dead_code)]
 #[path = "../examples/edge/last.rs"]
 mod last;
+#[allow(dead_code)]
+#[path = "../examples/edge/plan.rs"]
+mod plan;
+#[allow(dead_code)]
+#[path = "../examples/edge/reply.rs"]
+mod reply;
 #[allow(dead_code)]
 #[path = "../examples/edge/response.rs"]
 mod response;

@@ -9,6 +9,7 @@
 //! the cache, and `origin` (one request to the origin); `fault` makes 502 and 504 of what fails.
 //! What is to be done is a `plan`, which `build` makes services of.
 
+mod admin;
 mod args;
 mod body;
 mod build;
@@ -22,6 +23,8 @@ mod hop;
 mod last;
 mod origin;
 mod plan;
+#[cfg(feature = "origins")]
+mod regional;
 mod reply;
 mod response;
 mod server;
@@ -43,6 +46,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tower::Layer;
 
+use crate::admin::{Admin, Regions, Token};
 use crate::args::{Args, Command};
 use crate::body::RequestBody;
 use crate::front::Front;
@@ -52,16 +56,20 @@ use crate::upgrade::Tunnels;
 
 fn main() -> ExitCode {
     let args = match args::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run(args)) => args,
+        Ok(Command::Run(args)) => *args,
         Ok(Command::Help) => return print(args::HELP),
         Ok(Command::Version) => return print(concat!("edge ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(message) => return fail(2, &format!("{message}\nTry 'edge --help'.")),
+    };
+    let token = match token(&args) {
+        Ok(token) => token,
+        Err(message) => return fail(2, &message),
     };
     let runtime = match runtime(args.workers) {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("cannot start the runtime: {error}")),
     };
-    let result = runtime.block_on(run(args));
+    let result = runtime.block_on(run(args, token));
     // What is left has had its time: do not wait for a look-up of a name, say.
     runtime.shutdown_timeout(Duration::ZERO);
     match result {
@@ -70,7 +78,19 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<(), String> {
+/// The token, if anything needs it.
+fn token(args: &Args) -> Result<Option<Token>, String> {
+    let option = match (args.admin, args.regional_admin.is_empty()) {
+        (Some(_), _) => "--admin",
+        (None, false) => "--regional-admin",
+        (None, true) => return Ok(None),
+    };
+    let variable = std::env::var_os(admin::token::VARIABLE);
+    let token = Token::find(args.admin_token.as_deref(), variable);
+    token.map(Some).map_err(|why| format!("{option}: {why}"))
+}
+
+async fn run(args: Args, token: Option<Token>) -> Result<(), String> {
     let signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let url = match &args.origin {
         Some(url) => url.clone(),
@@ -88,12 +108,23 @@ async fn run(args: Args) -> Result<(), String> {
 
     let (builder, disk) = store::layer(&plan.fixed.store)?;
     let tunnels = Tunnels::new();
-    let upstream = build::upstream(&plan.origins, &tunnels)?;
+    let regions = Regions::new(plan.fixed.regional_admin.clone(), token.clone());
+    let upstream = build::upstream(&plan, regions.clone(), &tunnels)?;
     let cache = builder.policy(plan.policy).empty_body(RequestBody::default).build();
     let handle = cache.handle();
     let front = Front::new(cache.layer(upstream), plan.log);
 
+    let admin = match (plan.fixed.admin, token) {
+        (Some(listen), Some(token)) => {
+            Some(admin::server::start(listen, Admin::new(token, handle.clone(), regions)).await?)
+        }
+        _ => None,
+    };
+
     print(&format!("listening on http://{address}\n"));
+    if let Some(address) = admin {
+        print(&format!("admin on http://{address}\n"));
+    }
     if args.origin.is_none() {
         print(&demo::guide(address));
     }

@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     pub(crate) fixed: Fixed,
     pub(crate) log: bool,
     pub(crate) origins: Vec<Named<OriginPlan>>,
+    #[cfg_attr(not(feature = "origins"), allow(dead_code, reason = "there is none"))]
+    pub(crate) regional: Option<RegionalPlan>,
     pub(crate) policy: CachePolicy,
 }
 
@@ -26,6 +28,27 @@ pub(crate) struct Fixed {
     /// `None` leaves the number to the runtime.
     pub(crate) workers: Option<usize>,
     pub(crate) store: StorePlan,
+    /// Where an operator asks, if anywhere.
+    pub(crate) admin: Option<SocketAddr>,
+    /// Where the operators of the regional caches ask.
+    pub(crate) regional_admin: Vec<OriginUrl>,
+}
+
+/// Regional caches between this edge and its origins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "origins"), allow(dead_code, reason = "there is none"))]
+pub(crate) struct RegionalPlan {
+    pub(crate) caches: Vec<OriginPlan>,
+    pub(crate) by: By,
+    /// The names of origins that are asked directly.
+    pub(crate) local: Vec<String>,
+}
+
+/// Which of several regional caches is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Nearest,
+    Sharded,
 }
 
 /// Where stored responses lie: in memory, on a disk, or in memory in front of a disk.
@@ -129,8 +152,23 @@ impl Plan {
             },
             limits: OriginLimits::default(),
         };
+        let cache = |url: &OriginUrl| OriginPlan {
+            url: url.clone(),
+            // It has to know what the client has asked for.
+            host: Host::Client,
+            framing: origin.framing,
+            limits: OriginLimits::default(),
+        };
+        let regional = (!args.regional.is_empty()).then(|| RegionalPlan {
+            caches: args.regional.iter().map(cache).collect(),
+            by: args.regional_by,
+            local: Vec::new(),
+        });
         Self {
+            regional,
             fixed: Fixed {
+                admin: args.admin,
+                regional_admin: args.regional_admin.clone(),
                 listen: args.listen,
                 workers: args.workers,
                 store: StorePlan {
