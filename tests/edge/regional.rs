@@ -318,6 +318,25 @@ fn sharded_regions_have_each_object_once() {
 }
 
 #[test]
+fn what_a_lost_region_had_the_other_one_fetches() {
+    for how in ["nearest", "sharded"] {
+        let (far, direct) = (Site::new(page), Site::new(page));
+        let mut regions = [region(&far), region(&far)];
+        let [one, other] = &regions;
+        let edge = edge(&direct, &[one, other], &["--regional-by", how]);
+        for n in 0..10 {
+            assert_eq!(text(&edge, &format!("/{n}")), "hello");
+        }
+        regions[0].signal("KILL");
+        regions[0].ended();
+        for n in 10..30 {
+            assert_eq!(text(&edge, &format!("/{n}")), "hello");
+        }
+        assert_eq!((far.seen().len(), direct.seen().len()), (30, 0), "{how}");
+    }
+}
+
+#[test]
 fn regions_that_name_each_other_come_to_an_end() {
     let (far, direct) = (Site::new(page), Site::new(page));
     let region = region(&far);
