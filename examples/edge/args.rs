@@ -34,7 +34,8 @@ Options:
       --regional-by HOW  which of several: nearest, or sharded, each object in one place [nearest]
       --regional-admin URL
                          the --admin address of a regional cache, which is told what is invalidated
-                         here; may be given several times
+                         here, also by answers to unsafe requests (without it, it keeps what
+                         these have changed); may be given several times
       --admin ADDR       address of POST /invalidate and GET /statistics, for who has the token
                          [nowhere]
       --admin-token-file FILE

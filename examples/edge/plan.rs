@@ -157,7 +157,8 @@ impl Plan {
             // It has to know what the client has asked for.
             host: Host::Client,
             framing: origin.framing,
-            limits: OriginLimits::default(),
+            // While it waits for its origin, it is no worse than the origin.
+            limits: OriginLimits { first_byte: Duration::from_secs(35), ..OriginLimits::default() },
         };
         let regional = (!args.regional.is_empty()).then(|| RegionalPlan {
             caches: args.regional.iter().map(cache).collect(),

@@ -1,5 +1,7 @@
 //! A tier of regional caches between an edge and its origins.
 
+use std::time::Duration;
+
 use http_body_util::Either;
 use hyper::Response;
 use tower::util::MapResponse;
@@ -12,6 +14,10 @@ use crate::plan::{By, RegionalPlan};
 use crate::upgrade::Tunnels;
 use crate::upstream::{BoxError, Upstream};
 
+/// Longer than a regional cache has to give an answer, connecting included: it says itself what was
+/// too slow.
+const TIMEOUT: Duration = Duration::from_secs(50);
+
 /// What asks the regional caches of this plan, and the origin directly where they gain nothing or
 /// where none of them can be reached.
 pub(crate) fn before(
@@ -21,7 +27,7 @@ pub(crate) fn before(
     tunnels: &Tunnels,
 ) -> Upstream<BoxError> {
     // An error response of a regional cache is the origin's: no other cache can do better.
-    let policy = || FailoverPolicy::default().statuses([]).unhealthy([]);
+    let policy = || FailoverPolicy::default().statuses([]).unhealthy([]).timeout(TIMEOUT);
     let caches = plan.caches.iter().map(|cache| {
         let name = cache.url.authority.to_string();
         (name, Upstream::<BoxError>::new(Origin::new(cache.clone(), tunnels.clone())))

@@ -140,6 +140,32 @@ fn what_gains_nothing_skips_the_region() {
 }
 
 #[test]
+fn a_tunnel_leads_to_the_origin() {
+    let far = Site::new(page);
+    let direct = Origin::script(|listener| {
+        let mut edge = listener.accept();
+        assert_eq!(edge.request().field("upgrade"), Some("echo"));
+        edge.send(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n",
+        );
+        let said = edge.take(5);
+        edge.send(said);
+    });
+    let region = region(&far);
+    let (url, regional) =
+        (format!("http://{}", direct.address), format!("http://{}", region.address));
+    let edge = Edge::with(&["--origin", &url, "--regional", &regional]);
+    let mut client = edge.connect();
+    client
+        .send("GET / HTTP/1.1\r\nHost: edge.test\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+    assert!(client.head().starts_with("HTTP/1.1 101 "));
+    client.send("hello");
+    assert_eq!(client.take(5), b"hello");
+    direct.done();
+    assert!(far.seen().is_empty());
+}
+
+#[test]
 fn the_first_byte_goes_on_through_both_tiers() {
     let (go, gone) = mpsc::channel::<()>();
     let far = Origin::script(move |listener| {
