@@ -6,12 +6,13 @@ mod told;
 pub use handles::{Handles, InvalidateEach};
 
 use crate::{
-    BoxError, Changed, InvalidationError, Receipt, Stats,
+    BoxError, CacheKey, Changed, InvalidationError, Receipt, Stats,
     engine::Engine,
     invalidation::{Mode, Target, read_uri},
 };
 use http::Uri;
 use std::{
+    collections::HashSet,
     fmt,
     future::{Future, IntoFuture},
     pin::Pin,
@@ -139,20 +140,14 @@ impl Handle {
     /// # });
     /// ```
     pub fn changed(&self, changed: &Changed) {
-        let (mut keys, mut groups) = (Vec::new(), Vec::new());
-        for key in changed.uris().iter().flat_map(|uri| self.engine.keys_of_uri(uri)) {
-            for name in changed.groups() {
-                let group = Target::Group(key.group(name));
-                if !groups.contains(&group) {
-                    groups.push(group);
-                }
-            }
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
+        let keys = changed.uris().iter().flat_map(|uri| self.engine.keys_of_uri(uri));
+        let keys: HashSet<CacheKey> = keys.collect();
+        let groups =
+            changed.groups().iter().flat_map(|name| keys.iter().map(|key| key.group(name)));
+        let groups: HashSet<CacheKey> = groups.collect();
         if !keys.is_empty() {
-            self.engine.invalidate_as_answered(keys, groups);
+            let groups = groups.into_iter().map(Target::Group).collect();
+            self.engine.invalidate_as_answered(keys.into_iter().collect(), groups);
         }
     }
 

@@ -4,6 +4,8 @@
 //! `cargo build --example edge` before that. It runs no unit tests of an example either (and with
 //! `test = true` it would build those *instead of* the program), so they run from here.
 
+#[path = "edge/admin.rs"]
+mod admin_calls;
 #[path = "edge/cache.rs"]
 mod cache;
 #[cfg(feature = "origins")]
@@ -31,6 +33,9 @@ mod hosts;
 mod http2;
 #[path = "edge/process.rs"]
 mod process;
+#[cfg(feature = "origins")]
+#[path = "edge/regional.rs"]
+mod regional;
 #[path = "edge/reuse.rs"]
 mod reuse;
 #[cfg(feature = "origins")]
@@ -43,6 +48,9 @@ mod support;
 #[path = "edge/tunnels.rs"]
 mod tunnels;
 
+#[allow(dead_code)]
+#[path = "../examples/edge/admin/mod.rs"]
+mod admin;
 #[allow(dead_code)]
 #[path = "../examples/edge/args.rs"]
 mod args;

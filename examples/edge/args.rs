@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use lexopt::Arg::{Long, Short};
 use tower_cdn::CachePolicy;
 
+use crate::plan::By;
 use crate::size;
 use crate::url::{self, OriginUrl};
 
@@ -30,6 +31,18 @@ Options:
                          outlive the process (needs the features disk and tiered)
       --disk-size SIZE   what they take on the disk [10GiB]
       --max-object SIZE  largest response that is stored [64MiB]
+      --regional URL     a regional cache, asked in place of the origin for all that can be cached; the
+                         origin answers where none can be reached; may be given several times
+                         (needs the feature origins)
+      --regional-by HOW  which of several: nearest, or sharded, each object in one place [nearest]
+      --regional-admin URL
+                         the --admin address of a regional cache, which is told what is invalidated
+                         here, also by answers to unsafe requests (without it, it keeps what
+                         these have changed); may be given several times
+      --admin ADDR       address of POST /invalidate and GET /statistics, for who has the token
+                         [nowhere]
+      --admin-token-file FILE
+                         the token, for --admin and --regional-admin [EDGE_ADMIN_TOKEN]
       --preset NAME      caching policy: default, rfc9111 or cloudfront [default]
       --workers N        worker threads [one for each processor]
       --rewrite-host     send the origin's own host name as Host, not the client's
@@ -47,7 +60,7 @@ pub(crate) const MAX_WORKERS: usize = 1024;
 /// What the command line asks for.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Run(Args),
+    Run(Box<Args>),
     /// Only looks at this file.
     #[cfg(feature = "origins")]
     Check(PathBuf),
@@ -67,6 +80,12 @@ pub(crate) struct Args {
     pub(crate) disk: Option<PathBuf>,
     pub(crate) disk_size: u64,
     pub(crate) max_object: u64,
+    pub(crate) regional: Vec<OriginUrl>,
+    pub(crate) regional_by: By,
+    pub(crate) regional_admin: Vec<OriginUrl>,
+    /// Off if there is none.
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) admin_token: Option<PathBuf>,
     pub(crate) preset: Preset,
     /// `None` leaves the number to the runtime.
     pub(crate) workers: Option<usize>,
@@ -85,6 +104,11 @@ impl Default for Args {
             disk: None,
             disk_size: 10 << 30,
             max_object: 64 << 20,
+            regional: Vec::new(),
+            regional_by: By::Nearest,
+            regional_admin: Vec::new(),
+            admin: None,
+            admin_token: None,
             preset: Preset::Default,
             workers: None,
             rewrite_host: false,
@@ -144,6 +168,17 @@ where
             Long("max-object") => {
                 args.max_object = value(&mut parser, "--max-object", size::parse)?;
             }
+            Long("regional") => {
+                args.regional.push(value(&mut parser, "--regional", regional)?);
+            }
+            Long("regional-by") => args.regional_by = value(&mut parser, "--regional-by", by)?,
+            Long("regional-admin") => {
+                args.regional_admin.push(value(&mut parser, "--regional-admin", url::parse)?);
+            }
+            Long("admin") => args.admin = Some(value(&mut parser, "--admin", listen)?),
+            Long("admin-token-file") => {
+                args.admin_token = Some(parser.value().map_err(sentence)?.into());
+            }
             Long("preset") => args.preset = value(&mut parser, "--preset", preset)?,
             Long("workers") => args.workers = Some(value(&mut parser, "--workers", workers)?),
             Long("rewrite-host") => args.rewrite_host = true,
@@ -162,7 +197,10 @@ where
     if args.config.is_some() {
         alone(&given, &["--config", "--listen", "--log"])?;
     }
-    Ok(Command::Run(args))
+    if args.regional.is_empty() && !args.regional_admin.is_empty() {
+        return Err("--regional-admin: there is no --regional".to_owned());
+    }
+    Ok(Command::Run(Box::new(args)))
 }
 
 fn sentence(error: lexopt::Error) -> String {
@@ -207,6 +245,23 @@ fn disk(parser: &mut lexopt::Parser) -> Result<PathBuf, String> {
             .to_owned());
     }
     Ok(directory)
+}
+
+fn regional(text: &str) -> Result<OriginUrl, String> {
+    if !cfg!(feature = "origins") {
+        return Err("this program was built without it; build it with \
+                    `cargo build --release --features origins --example edge`"
+            .to_owned());
+    }
+    url::parse(text)
+}
+
+fn by(text: &str) -> Result<By, String> {
+    match text {
+        "nearest" => Ok(By::Nearest),
+        "sharded" => Ok(By::Sharded),
+        _ => Err(format!("unknown way '{text}': use nearest or sharded")),
+    }
 }
 
 pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {

@@ -3,7 +3,7 @@ use hyper::http::uri::Scheme;
 
 fn run(args: &[&str]) -> Args {
     match parse(args) {
-        Ok(Command::Run(args)) => args,
+        Ok(Command::Run(args)) => *args,
         other => panic!("{args:?} gave {other:?}"),
     }
 }
@@ -26,6 +26,8 @@ fn nothing_means_the_documented_defaults() {
     assert_eq!(args.preset, Preset::Default);
     assert_eq!(args.workers, None);
     assert!(!args.rewrite_host && !args.log);
+    assert_eq!((args.admin, args.admin_token), (None, None));
+    assert!(args.regional.is_empty() && args.regional_admin.is_empty());
 }
 
 #[test]
@@ -101,6 +103,32 @@ fn wrong_arguments_are_refused_with_the_option_and_the_value() {
         let message = refused(args);
         assert!(message.contains(says), "{args:?}: {message}");
     }
+}
+
+#[cfg(feature = "origins")]
+#[test]
+fn regional_caches_may_be_several() {
+    let args = run(&[
+        "--regional",
+        "http://a:1",
+        "--regional=https://b",
+        "--regional-by=sharded",
+        "--regional-admin",
+        "http://a:2",
+        "--admin=127.0.0.1:9000",
+        "--admin-token-file=secret",
+    ]);
+    let hosts: Vec<_> = args.regional.iter().map(|url| url.authority.as_str()).collect();
+    assert_eq!((hosts, args.regional_by), (vec!["a:1", "b"], By::Sharded));
+    assert_eq!((args.regional_admin.len(), args.admin.map(|a| a.port())), (1, Some(9000)));
+    assert_eq!(args.admin_token.expect("a file").to_str(), Some("secret"));
+    assert!(refused(&["--regional", "a"]).contains("no scheme"));
+    assert!(refused(&["--regional-by", "chance"]).contains("chance"));
+}
+
+#[test]
+fn a_region_that_is_told_is_one_that_is_asked() {
+    assert!(refused(&["--regional-admin", "http://a"]).contains("--regional"));
 }
 
 #[cfg(feature = "origins")]

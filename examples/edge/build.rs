@@ -4,9 +4,10 @@ use std::convert::Infallible;
 
 use tower_cdn::Builder;
 
+use crate::admin::Regions;
 use crate::bucket::BucketPlan;
 use crate::origin::Origin;
-use crate::plan::{Named, Rules, Source};
+use crate::plan::{Named, RegionalPlan, Rules, Source};
 use crate::upgrade::Tunnels;
 use crate::upstream::{BoxError, Upstream};
 
@@ -14,22 +15,45 @@ use crate::upstream::{BoxError, Upstream};
 #[derive(Default)]
 pub(crate) struct Sources {
     all: Vec<(Named<Source>, Upstream<BoxError>)>,
+    /// In front of them.
+    #[cfg(feature = "origins")]
+    regional: Option<(RegionalPlan, Upstream<BoxError>)>,
 }
 
 impl Sources {
     /// Builds what is not there before in just the same way: what is keeps its connections, and what
     /// is known of its health.
     pub(crate) fn build(
-        plan: &[Named<Source>],
+        sources: &[Named<Source>],
+        regional: Option<&RegionalPlan>,
         before: &Self,
         tunnels: &Tunnels,
     ) -> Result<Self, String> {
-        let mut sources = Self::default();
-        for Named { name, .. } in plan {
-            sources.add(name, plan, before, tunnels)?;
+        let mut built = Self::default();
+        for Named { name, .. } in sources {
+            built.add(name, sources, before, tunnels)?;
         }
-        Ok(sources)
+        built.set_regional(regional, before, tunnels);
+        Ok(built)
     }
+
+    #[cfg(feature = "origins")]
+    fn set_regional(&mut self, plan: Option<&RegionalPlan>, before: &Self, tunnels: &Tunnels) {
+        self.regional = plan.map(|plan| {
+            let same = |(known, _): &&(RegionalPlan, _)| {
+                (&known.caches, known.by) == (&plan.caches, plan.by)
+            };
+            let tier = match before.regional.as_ref().filter(same) {
+                Some((_, tier)) => tier.clone(),
+                None => crate::regional::tier(plan, tunnels),
+            };
+            (plan.clone(), tier)
+        });
+    }
+
+    /// The command line refuses them.
+    #[cfg(not(feature = "origins"))]
+    fn set_regional(&mut self, _: Option<&RegionalPlan>, _: &Self, _: &Tunnels) {}
 
     /// Builds one, and before it the members that it has. None is a member of itself.
     fn add(
@@ -78,25 +102,36 @@ impl Sources {
         self.all.iter().find(|(named, _)| named.name == name)
     }
 
-    /// Hands each request to the source that its behaviour names, or to the only one.
-    pub(crate) fn select(&self) -> Result<Upstream<Infallible>, String> {
+    /// Hands each request to the source that its behaviour names, or to the only one; the regional
+    /// caches are asked first.
+    #[cfg(feature = "origins")]
+    pub(crate) fn select(&self, regions: &Regions) -> Result<Upstream<Infallible>, String> {
+        use tower_cdn::origins::{ByExtension, Origins};
+        let selected = match self.all.as_slice() {
+            [(_, only)] => only.clone(),
+            all => {
+                let origins = Origins::new(ByExtension);
+                Upstream::new(all.iter().fold(origins, |origins, (named, built)| {
+                    origins.origin(named.name.clone(), built.clone())
+                }))
+            }
+        };
+        Ok(Upstream::answering(match &self.regional {
+            Some((plan, tier)) => {
+                crate::regional::before(selected, tier.clone(), plan, regions.clone())
+            }
+            None => selected,
+        }))
+    }
+
+    /// Hands each request to the only origin.
+    #[cfg(not(feature = "origins"))]
+    pub(crate) fn select(&self, _: &Regions) -> Result<Upstream<Infallible>, String> {
         match self.all.as_slice() {
             [(_, only)] => Ok(Upstream::answering(only.clone())),
-            #[cfg(feature = "origins")]
-            all => Ok(select(all)),
-            #[cfg(not(feature = "origins"))]
             _ => Err("there is not one origin".to_owned()),
         }
     }
-}
-
-#[cfg(feature = "origins")]
-fn select(all: &[(Named<Source>, Upstream<BoxError>)]) -> Upstream<Infallible> {
-    use tower_cdn::origins::{ByExtension, Origins};
-    let origins = all.iter().fold(Origins::new(ByExtension), |origins, (named, built)| {
-        origins.origin(named.name.clone(), built.clone())
-    });
-    Upstream::answering(Upstream::new(origins))
 }
 
 #[cfg(feature = "s3")]

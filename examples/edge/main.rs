@@ -9,6 +9,7 @@
 //! the cache, and `origin` (one request to the origin); `fault` makes 502 and 504 of what fails.
 //! What is to be done is a `plan`, which `build` makes services of.
 
+mod admin;
 mod args;
 mod body;
 #[cfg_attr(not(feature = "origins"), allow(dead_code, reason = "only files name buckets"))]
@@ -31,6 +32,8 @@ mod live;
 mod origin;
 #[cfg_attr(not(feature = "origins"), allow(dead_code, reason = "only files say all of it"))]
 mod plan;
+#[cfg(feature = "origins")]
+mod regional;
 #[cfg(feature = "origins")]
 mod reload;
 mod reply;
@@ -56,6 +59,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tower::Layer;
 
+use crate::admin::{Admin, Regions, Token};
 use crate::args::{Args, Command};
 use crate::body::RequestBody;
 use crate::build::Sources;
@@ -65,7 +69,7 @@ use crate::demo::Demo;
 use crate::front::{Front, Log};
 #[cfg(feature = "origins")]
 use crate::live::Live;
-use crate::plan::{Marks, Plan};
+use crate::plan::{Fixed, Marks, Plan};
 #[cfg(feature = "origins")]
 use crate::reload::{Running, Watched};
 #[cfg(feature = "origins")]
@@ -76,6 +80,7 @@ use crate::upgrade::Tunnels;
 /// What is to be done, and what belongs to it.
 struct Start {
     plan: Plan,
+    token: Option<Token>,
     demo: Option<Demo>,
     #[cfg(feature = "origins")]
     watched: Option<Watched>,
@@ -83,7 +88,7 @@ struct Start {
 
 fn main() -> ExitCode {
     let args = match args::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run(args)) => args,
+        Ok(Command::Run(args)) => *args,
         #[cfg(feature = "origins")]
         Ok(Command::Check(file)) => return check_file(&file),
         Ok(Command::Help) => return print(args::HELP),
@@ -116,7 +121,8 @@ impl Start {
             let overrides = Overrides { listen: args.listen, log: args.log };
             let watched = Watched::new(file, overrides, marks);
             let plan = watched.load().map_err(|mistakes| refuse(&mistakes))?.plan;
-            return Ok(Self { plan, demo: None, watched: Some(watched) });
+            let token = token(&plan.fixed)?;
+            return Ok(Self { plan, token, demo: None, watched: Some(watched) });
         }
         let (demo, url) = match &args.origin {
             Some(url) => (None, url.clone()),
@@ -127,8 +133,10 @@ impl Start {
                 (Some(demo), url)
             }
         };
+        let plan = Plan::of(&args, url, &marks);
         Ok(Self {
-            plan: Plan::of(&args, url, &marks),
+            token: token(&plan.fixed)?,
+            plan,
             demo,
             #[cfg(feature = "origins")]
             watched: None,
@@ -136,9 +144,21 @@ impl Start {
     }
 }
 
+/// The token, if anything needs it.
+fn token(fixed: &Fixed) -> Result<Option<Token>, ExitCode> {
+    let option = match (fixed.admin, fixed.regional_admin.is_empty()) {
+        (Some(_), _) => "--admin",
+        (None, false) => "--regional-admin",
+        (None, true) => return Ok(None),
+    };
+    let variable = std::env::var_os(admin::token::VARIABLE);
+    let token = Token::find(fixed.admin_token.as_deref(), variable);
+    token.map(Some).map_err(|why| fail(2, &format!("{option}: {why}")))
+}
+
 async fn run(start: Start) -> Result<(), String> {
     let signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let Plan { fixed, log, sources, rules } = start.plan;
+    let Plan { fixed, log, sources, regional, rules } = start.plan;
     let listen = fixed.listen;
     let listener = TcpListener::bind(listen)
         .await
@@ -147,32 +167,42 @@ async fn run(start: Start) -> Result<(), String> {
         listener.local_addr().map_err(|error| format!("cannot tell the address: {error}"))?;
 
     let tunnels = Tunnels::new();
-    let sources = Sources::build(&sources, &Sources::default(), &tunnels)?;
+    let sources = Sources::build(&sources, regional.as_ref(), &Sources::default(), &tunnels)?;
+    let regions = Regions::new(fixed.regional_admin.clone(), start.token.clone());
     let (builder, disk) = store::layer(&fixed.store)?;
     let layer = build::rules(builder, rules).empty_body(RequestBody::default).build();
     let handle = layer.handle();
-    let cache = layer.layer(sources.select()?);
+    let cache = layer.layer(sources.select(&regions)?);
     let log = Log::new(log);
     let guide = start.demo.as_ref().map(|_| demo::guide(address));
     if let Some(demo) = start.demo {
         demo.start().map_err(|error| format!("cannot start the demonstration origin: {error}"))?;
     }
-    let listening = format!("listening on http://{address}\n{}", guide.unwrap_or_default());
+    let mut said = format!("listening on http://{address}\n");
+    if let (Some(listen), Some(token)) = (fixed.admin, start.token) {
+        let admin = Admin::new(token, handle.clone(), regions.clone());
+        let address = admin::server::start(listen, admin).await?;
+        said += &format!("admin on http://{address}\n");
+    }
+    said += &guide.unwrap_or_default();
 
     #[cfg(feature = "origins")]
     if let Some(watched) = start.watched {
         let hangups = Hangups::new().map_err(|error| format!("cannot wait for SIGHUP: {error}"))?;
         let live = Live::new(cache);
         let front = Front::new(live.clone(), log.clone());
-        let running = Running { fixed, layer, sources, live, log, tunnels: tunnels.clone() };
+        let running = {
+            let tunnels = tunnels.clone();
+            Running { fixed, layer, sources, live, log, tunnels, regions }
+        };
         let watching = tokio::spawn(watched.watch(running, hangups));
-        print(&listening);
+        print(&said);
         server::serve(listener, front, tunnels, signals).await;
         watching.abort();
         return disk.close(handle).await;
     }
 
-    print(&listening);
+    print(&said);
     server::serve(listener, Front::new(cache, log), tunnels, signals).await;
     disk.close(handle).await
 }

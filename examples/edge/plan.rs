@@ -20,6 +20,7 @@ pub(crate) struct Plan {
     pub(crate) fixed: Fixed,
     pub(crate) log: bool,
     pub(crate) sources: Vec<Named<Source>>,
+    pub(crate) regional: Option<RegionalPlan>,
     pub(crate) rules: Rules,
 }
 
@@ -30,6 +31,28 @@ pub(crate) struct Fixed {
     /// `None` leaves the number to the runtime.
     pub(crate) workers: Option<usize>,
     pub(crate) store: StorePlan,
+    /// Where an operator asks, if anywhere.
+    pub(crate) admin: Option<SocketAddr>,
+    /// A file with the operator's token.
+    pub(crate) admin_token: Option<PathBuf>,
+    /// Where the operators of the regional caches ask.
+    pub(crate) regional_admin: Vec<OriginUrl>,
+}
+
+/// Regional caches between this edge and its origins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RegionalPlan {
+    pub(crate) caches: Vec<OriginPlan>,
+    pub(crate) by: By,
+    /// The names of origins that are asked directly.
+    pub(crate) local: Vec<String>,
+}
+
+/// Which of several regional caches is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Nearest,
+    Sharded,
 }
 
 /// Where stored responses lie: in memory, on a disk, or in memory in front of a disk.
@@ -163,6 +186,19 @@ impl Plan {
             },
             limits: OriginLimits::default(),
         };
+        let cache = |url: &OriginUrl| OriginPlan {
+            url: url.clone(),
+            // It has to know what the client has asked for.
+            host: Host::Client,
+            framing: origin.framing,
+            // While it waits for its origin, it is no worse than the origin.
+            limits: OriginLimits { first_byte: Duration::from_secs(35), ..OriginLimits::default() },
+        };
+        let regional = (!args.regional.is_empty()).then(|| RegionalPlan {
+            caches: args.regional.iter().map(cache).collect(),
+            by: args.regional_by,
+            local: Vec::new(),
+        });
         Self {
             fixed: Fixed {
                 listen: args.listen.unwrap_or_else(|| LISTEN.into()),
@@ -171,7 +207,11 @@ impl Plan {
                     memory: Some(args.memory),
                     disk: disk.map(|directory| DiskPlan { directory, size: args.disk_size }),
                 },
+                admin: args.admin,
+                admin_token: args.admin_token.clone(),
+                regional_admin: args.regional_admin.clone(),
             },
+            regional,
             log: args.log,
             sources: vec![Named { name: "origin".to_owned(), plan: Source::Origin(origin) }],
             rules: Rules::Alike(Box::new(marks.mark(policy, args.log))),

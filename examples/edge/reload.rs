@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tower::Layer;
 use tower_cdn::CdnCacheLayer;
 
+use crate::admin::Regions;
 use crate::build::Sources;
 use crate::config::{self, Loaded, Overrides};
 use crate::front::Log;
@@ -40,6 +41,7 @@ pub(crate) struct Running {
     pub(crate) live: Live,
     pub(crate) log: Log,
     pub(crate) tunnels: Tunnels,
+    pub(crate) regions: Regions,
 }
 
 /// What tells that a file has changed.
@@ -113,9 +115,9 @@ impl Running {
     /// Puts what was loaded in force.
     fn take(&mut self, loaded: Loaded, file: &str) {
         let Loaded { plan, lines, .. } = loaded;
-        let Plan { fixed, log, sources, rules } = plan;
-        let built = Sources::build(&sources, &self.sources, &self.tunnels)
-            .and_then(|sources| Ok((sources.select()?, sources)));
+        let Plan { fixed, log, sources, regional, rules } = plan;
+        let built = Sources::build(&sources, regional.as_ref(), &self.sources, &self.tunnels)
+            .and_then(|sources| Ok((sources.select(&self.regions)?, sources)));
         let (upstream, sources) = match built {
             Ok(built) => built,
             Err(reason) => return warn(&format!("{file}: not taken: {reason}")),

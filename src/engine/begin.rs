@@ -178,7 +178,8 @@ impl Engine {
         let stays_out = has_content
             || survey.is_grpc
             || survey.connection
-                && (survey.upgrade && is_upgrade(&head.headers) || hides_fields(&head.headers));
+                && (survey.upgrade && fields::is_upgrade(&head.headers)
+                    || hides_fields(&head.headers));
         stays_out.then_some(Detail::NotCacheable)
     }
 
@@ -201,11 +202,6 @@ impl Engine {
         *response.status_mut() = code;
         self.exit(response, CacheStatus::default().detail_of(detail))
     }
-}
-
-/// RFC 9110 section 7.8: the connection is to speak something else.
-fn is_upgrade(headers: &HeaderMap) -> bool {
-    fields::list(headers, &header::CONNECTION).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// RFC 9110 section 7.6.1: a field that `Connection` lists may be gone where the inner service forwards the request, and the key would speak of

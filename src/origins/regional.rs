@@ -3,9 +3,12 @@ use super::{
     OriginError, OriginName, ResponseFuture,
     tell::{ErasedTell, TellChanged},
 };
-use crate::{BoxError, Changed, Dynamic, KeyPolicy, semantics::invalidation};
+use crate::{
+    BoxError, Changed, Dynamic, KeyPolicy,
+    semantics::{fields, invalidation},
+};
 use futures_util::future::join_all;
-use http::{Method, Request, Response, Uri, request::Parts};
+use http::{Method, Request, Response, Uri, header::UPGRADE, request::Parts};
 use http_body_util::Either;
 use std::{
     fmt,
@@ -19,7 +22,7 @@ use tower_service::Service;
 ///
 /// To the origin go:
 /// - all methods but GET and HEAD: PUT, POST, PATCH, DELETE, OPTIONS, and those that nobody knows,
-/// - requests of a [dynamic](crate::Behaviour::dynamic) behaviour, of which nothing is cached,
+/// - requests of a [dynamic](crate::Behaviour::dynamic) behaviour, of which nothing is cached, and those that ask for another protocol,
 /// - requests for [origins that are local](Self::local) to the edge.
 ///
 /// The regional tier is any service: another [`CdnCache`](crate::CdnCache) of this process, or a client that reaches caches elsewhere, such as
@@ -114,9 +117,10 @@ impl<R, O> Regional<R, O> {
         self
     }
 
-    fn goes_to_the_region(&self, head: &Request<impl Sized>) -> bool {
+    fn goes_to_the_region<Q>(&self, head: &Request<Q>) -> bool {
         matches!(*head.method(), Method::GET | Method::HEAD)
             && head.extensions().get::<Dynamic>().is_none()
+            && !(head.headers().contains_key(UPGRADE) && fields::is_upgrade(head.headers()))
             && !head.extensions().get().is_some_and(|origin| self.rules.local.contains(origin))
     }
 }

@@ -53,7 +53,7 @@ impl Changed {
     }
 
     /// What these fields of an answer say. There are several targets where nobody knows which scheme was meant; `None` if there is none.
-    #[cfg_attr(not(feature = "origins"), expect(dead_code, reason = "only they need it"))]
+    #[cfg_attr(not(feature = "origins"), allow(dead_code, reason = "only they need it"))]
     pub(crate) fn of_answer(targets: &[Uri], headers: &HeaderMap) -> Option<Self> {
         let (first, others) = targets.split_first()?;
         let mut changed = Self::new(first.clone());

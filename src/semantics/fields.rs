@@ -43,6 +43,11 @@ pub(crate) static END_TO_END: [HeaderName; 32] = [
     header::WWW_AUTHENTICATE,
 ];
 
+/// RFC 9110 section 7.8: the connection is to speak something else.
+pub(crate) fn is_upgrade(request: &HeaderMap) -> bool {
+    list(request, &header::CONNECTION).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+}
+
 /// Without the optional white space around it (RFC 9110 section 5.6.3).
 pub(crate) fn trim(value: &[u8]) -> &[u8] {
     let is_ows = |b: &u8| matches!(b, b' ' | b'\t');

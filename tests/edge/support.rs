@@ -42,7 +42,12 @@ pub(crate) fn run_in(variables: &[(&str, &str)], args: &[&str]) -> Output {
 pub(crate) struct Edge {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where an operator asks, if it has `--admin`.
+    pub(crate) admin: Option<SocketAddr>,
 }
+
+/// What an operator has to know.
+pub(crate) const TOKEN: &str = "the-token-of-these-tests";
 
 impl Edge {
     pub(crate) fn before(origin: SocketAddr) -> Self {
@@ -59,19 +64,23 @@ impl Edge {
             .envs(variables.iter().copied())
             .args(["--listen", "127.0.0.1:0"])
             .args(args)
+            .env("EDGE_ADMIN_TOKEN", TOKEN)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a piped stdout");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let address = line
-            .trim_end()
-            .strip_prefix("listening on http://")
-            .and_then(|address| address.parse().ok())
-            .unwrap_or_else(|| panic!("unexpected first line {line:?}"));
-        Self { child, address }
+        let mut stdout = BufReader::new(child.stdout.take().expect("a piped stdout"));
+        let mut address = |before: &str| {
+            let mut line = String::new();
+            stdout.read_line(&mut line).expect("a line");
+            line.trim_end()
+                .strip_prefix(before)
+                .and_then(|address| address.parse().ok())
+                .unwrap_or_else(|| panic!("unexpected line {line:?}"))
+        };
+        let listen = address("listening on http://");
+        let admin = args.contains(&"--admin").then(|| address("admin on http://"));
+        Self { child, address: listen, admin }
     }
 
     /// A new connection of a client.
@@ -88,6 +97,25 @@ impl Edge {
 
     pub(crate) fn get(&self, target: &str) -> Response {
         self.ask(&format!("GET {target} HTTP/1.1\r\nHost: edge.test\r\n\r\n"))
+    }
+
+    /// A new connection of an operator.
+    pub(crate) fn operator(&self) -> Peer {
+        let admin = self.admin.expect("it has --admin");
+        Peer::new(TcpStream::connect(admin).expect("the program accepts"))
+    }
+
+    /// What an operator is told who says this, as JSON.
+    pub(crate) fn told(&self, method: &str, path: &str, body: &str) -> (u16, serde_json::Value) {
+        let mut operator = self.operator();
+        operator.send(format!(
+            "{method} {path} HTTP/1.1\r\nHost: admin\r\nAuthorization: Bearer {TOKEN}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        let response = operator.response();
+        let body = serde_json::from_slice(&response.body);
+        (response.status(), body.expect("JSON"))
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -157,6 +185,12 @@ impl Origin {
 }
 
 pub(crate) struct Listener(TcpListener);
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self(listener)
+    }
+}
 
 impl Listener {
     pub(crate) fn accept(&self) -> Peer {
@@ -262,6 +296,13 @@ impl Peer {
                 return head;
             }
         }
+    }
+
+    /// The next request, unless the connection ends before.
+    #[cfg(feature = "origins")]
+    pub(crate) fn next_request(&mut self) -> Option<Response> {
+        let is_there = self.stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
+        is_there.then(|| self.request())
     }
 
     /// A head, and the body if it has a length or chunks.

@@ -102,6 +102,17 @@ async fn methods_that_gain_nothing_skip_the_region() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_becomes_a_tunnel_skips_the_region() {
+    let t = tiers(1);
+    t.always("/a", || ok("a"));
+    let ask = || t.clients[0].get("/a").header("upgrade", "websocket");
+    assert_eq!(ask().header("connection", "Upgrade").told().await, "200 a (bypass)");
+    assert_eq!(t.asked(), (0, 1));
+    assert_eq!(ask().told().await, "200 a (uri-miss)", "it does not say so to the next one");
+    assert_eq!(t.asked(), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_dynamic_or_local_skips_the_region() {
     let distribution = Distribution::builder(Behaviour::new(CachePolicy::cloudfront()))
         .behaviour("/api/*", Behaviour::dynamic().origin("api"))

@@ -156,7 +156,15 @@ fn read_all(
     let pages = pages.into_iter().flatten().collect();
     let distribution = behaviours::distribution(default, pathed, pages, mistakes)?;
     let plan = Plan {
-        fixed: Fixed { listen, workers, store },
+        fixed: Fixed {
+            listen,
+            workers,
+            store,
+            admin: None,
+            admin_token: None,
+            regional_admin: Vec::new(),
+        },
+        regional: None,
         log,
         sources: servers.into_iter().flatten().chain(groups).collect(),
         rules: Rules::Distribution(Box::new(distribution)),
