@@ -14,6 +14,9 @@ mod config;
 #[cfg(feature = "origins")]
 #[path = "edge/config_reload.rs"]
 mod config_reload;
+#[cfg(feature = "origins")]
+#[path = "edge/config_tiers.rs"]
+mod config_tiers;
 #[path = "edge/cuts.rs"]
 mod cuts;
 #[cfg(all(unix, feature = "disk", feature = "tiered"))]

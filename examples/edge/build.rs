@@ -33,7 +33,11 @@ impl Sources {
         for Named { name, .. } in sources {
             built.add(name, sources, before, tunnels)?;
         }
+        #[cfg(feature = "origins")]
         built.set_regional(regional, before, tunnels);
+        // The command line refuses them.
+        #[cfg(not(feature = "origins"))]
+        let _ = regional;
         Ok(built)
     }
 
@@ -50,10 +54,6 @@ impl Sources {
             (plan.clone(), tier)
         });
     }
-
-    /// The command line refuses them.
-    #[cfg(not(feature = "origins"))]
-    fn set_regional(&mut self, _: Option<&RegionalPlan>, _: &Self, _: &Tunnels) {}
 
     /// Builds one, and before it the members that it has. None is a member of itself.
     fn add(

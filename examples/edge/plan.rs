@@ -81,6 +81,8 @@ pub(crate) struct Lines {
     pub(crate) listen: Option<usize>,
     pub(crate) workers: Option<usize>,
     pub(crate) store: Option<usize>,
+    pub(crate) admin: Option<usize>,
+    pub(crate) regional: Option<usize>,
 }
 
 /// What requests can be sent to.

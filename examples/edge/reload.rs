@@ -129,10 +129,14 @@ impl Running {
         self.live.exchange(layer.layer(upstream));
         self.sources = sources;
         self.log.set(log);
+        let (new, old) = (&fixed, &self.fixed);
+        let is_same_admin = (new.admin, &new.admin_token) == (old.admin, &old.admin_token);
         for (what, line, has_changed) in [
-            ("listen", lines.listen, fixed.listen != self.fixed.listen),
-            ("workers", lines.workers, fixed.workers != self.fixed.workers),
-            ("store", lines.store, fixed.store != self.fixed.store),
+            ("listen", lines.listen, new.listen != old.listen),
+            ("workers", lines.workers, new.workers != old.workers),
+            ("store", lines.store, new.store != old.store),
+            ("admin", lines.admin, !is_same_admin),
+            ("regional: admin", lines.regional, new.regional_admin != old.regional_admin),
         ] {
             if has_changed {
                 let line = line.map(|line| format!(":{line}")).unwrap_or_default();

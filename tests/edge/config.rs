@@ -49,7 +49,7 @@ fn lines(output: &Output) -> Vec<String> {
 
 /// Each line of the text that ends with `#! WHAT` is told with that, and no other line is. The same
 /// when the program is to run.
-fn all_are_told(text: &str) {
+pub(crate) fn all_are_told(text: &str) {
     let file = File::new(text);
     let mut expected = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -131,8 +131,8 @@ longest_pause = "1m" #! longest_pause: not together with a longer `pause`
 members = ["g"]
 check = { every = "0s" } #! `path` is missing #! every: it has to be longer
 
-[groups.empty] #! a group has at least one
-members = []
+[groups.empty]
+members = [] #! members: at least one is needed
 
 [default]
 path = "/x" #! path: not together with the default
@@ -224,6 +224,20 @@ fn buckets_need_a_feature_and_credentials() {
     } else {
         of("", " #! a bucket needs the feature s3");
     }
+}
+
+#[test]
+fn a_token_is_missed_where_it_is_needed() {
+    let rest = "[origins.a]\nurl = \"http://a\"\n[default]\norigin = \"a\"\n";
+    let listen = "[admin] #! a token is needed\nlisten = \"127.0.0.1:0\"\n";
+    let tells =
+        "[regional]\ncaches = [\"http://a\"]\nadmin = [\"http://a\"] #! a token is needed\n";
+    for text in [listen, tells] {
+        all_are_told(&format!("{text}{rest}"));
+    }
+    let token = File::new("too-short\n");
+    let file = format!("token_file = \"{}\" #! from 16 to 512 characters", token.name());
+    all_are_told(&format!("[admin]\nlisten = \"127.0.0.1:0\"\n{file}\n{rest}"));
 }
 
 #[test]
@@ -531,7 +545,11 @@ fn requests_for_a_bucket_are_signed_and_hits_are_not() {
 #[cfg(all(unix, feature = "s3", feature = "disk", feature = "tiered"))]
 #[test]
 fn the_examples_are_good() {
-    let keys = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("EDGE_ADMIN_TOKEN", crate::support::TOKEN),
+    ];
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/edge");
     let mut checked = 0;
     for entry in fs::read_dir(folder).expect("a folder") {
@@ -542,5 +560,5 @@ fn the_examples_are_good() {
             checked += 1;
         }
     }
-    assert_ne!(checked, 0);
+    assert_eq!(checked, 4);
 }

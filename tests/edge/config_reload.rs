@@ -10,15 +10,24 @@ use crate::config::{File, one_origin};
 use crate::site::{Site, response};
 use crate::support::Edge;
 
-/// Lines of the program until one has this text.
-fn told(stderr: &mut BufReader<ChildStderr>, text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        assert_ne!(stderr.read_line(&mut line).expect("text"), 0, "{lines:#?}");
-        lines.push(line.trim_end().to_owned());
-        if line.contains(text) {
-            return lines;
+/// What the program tells on its standard error.
+pub(crate) struct Told(BufReader<ChildStderr>);
+
+impl Told {
+    pub(crate) fn of(edge: &mut Edge) -> Self {
+        Self(edge.stderr())
+    }
+
+    /// Lines up to the first one that has this text.
+    pub(crate) fn until(&mut self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.0.read_line(&mut line).expect("text"), 0, "{lines:#?}");
+            lines.push(line.trim_end().to_owned());
+            if line.contains(text) {
+                return lines;
+            }
         }
     }
 }
@@ -33,14 +42,14 @@ fn a_hangup_brings_the_new_file_and_keeps_the_cache() {
     let (one, other) = (Site::saying("one", "max-age=600"), Site::saying("other", "max-age=600"));
     let file = File::new(&one_origin(&one));
     let mut edge = file.run();
-    let mut stderr = edge.stderr();
+    let mut told = Told::of(&mut edge);
     assert_eq!(edge.get("/a").body, b"one");
     let mut client = edge.connect();
     client.send("GET /a HTTP/1.1\r\nHost: edge.test\r\n\r\n");
     assert_eq!(client.response().body, b"one");
     file.write(&one_origin(&other));
     edge.signal("HUP");
-    told(&mut stderr, "taken");
+    told.until("taken");
     assert!(is_hit(&edge, "/a"), "it was stored before");
     assert_eq!(edge.get("/b").body, b"other");
     client.send("GET /c HTTP/1.1\r\nHost: edge.test\r\n\r\n");
@@ -48,7 +57,7 @@ fn a_hangup_brings_the_new_file_and_keeps_the_cache() {
     assert_eq!((one.requests(), other.requests()), (1, 2));
     // What is said again is taken again.
     edge.signal("HUP");
-    told(&mut stderr, "taken");
+    told.until("taken");
     assert!(is_hit(&edge, "/a"));
 }
 
@@ -57,14 +66,14 @@ fn a_changed_file_is_found_and_a_bad_one_is_not_taken() {
     let (one, other) = (Site::saying("one", "max-age=600"), Site::saying("other", "max-age=600"));
     let file = File::new(&one_origin(&one));
     let mut edge = file.run();
-    let mut stderr = edge.stderr();
+    let mut told = Told::of(&mut edge);
     assert_eq!(edge.get("/a").body, b"one");
     file.write("workers = 0\n[origins.a]\nurl = \"ftp://a\"\n[default]\norigin = \"b\"\n");
-    let lines = told(&mut stderr, "not taken");
+    let lines = told.until("not taken");
     for (line, what) in [(1, "workers"), (3, "scheme"), (5, "`b`")] {
         let place = format!("edge: {}:{line}: ", file.name());
         assert!(
-            lines.iter().any(|told| told.starts_with(&place) && told.contains(what)),
+            lines.iter().any(|line| line.starts_with(&place) && line.contains(what)),
             "{lines:#?}"
         );
     }
@@ -75,7 +84,7 @@ fn a_changed_file_is_found_and_a_bad_one_is_not_taken() {
     let new = file.path.with_extension("new");
     std::fs::write(&new, one_origin(&other)).expect("a file");
     std::fs::rename(&new, &file.path).expect("a file");
-    assert_eq!(told(&mut stderr, "taken"), [format!("edge: {}: taken", file.name())]);
+    assert_eq!(told.until("taken"), [format!("edge: {}: taken", file.name())]);
     assert!(is_hit(&edge, "/a"));
     assert_eq!(edge.get("/c").body, b"other");
 }
@@ -85,13 +94,13 @@ fn what_cannot_change_is_told_and_the_rest_is_taken() {
     let (one, other) = (Site::saying("one", "max-age=600"), Site::saying("other", "max-age=600"));
     let file = File::new(&format!("workers = 2\n[store]\nmemory = \"1MiB\"\n{}", one_origin(&one)));
     let mut edge = file.run();
-    let mut stderr = edge.stderr();
+    let mut told = Told::of(&mut edge);
     assert_eq!(edge.get("/a").body, b"one");
     file.write(&format!(
         "workers = 1\nlisten = \"127.0.0.1:1\"\n[store]\nmemory = \"2MiB\"\n{}",
         one_origin(&other)
     ));
-    let lines = told(&mut stderr, ": taken");
+    let lines = told.until(": taken");
     let name = file.name();
     assert_eq!(
         lines,
@@ -127,7 +136,7 @@ fn no_request_fails_while_files_change_under_load() {
     ];
     let file = File::new(&texts[0]);
     let mut edge = file.run();
-    let mut stderr = edge.stderr();
+    let mut told = Told::of(&mut edge);
     assert_eq!(edge.get("/stored").status(), 200);
     while !is_hit(&edge, "/stored") {}
     let is_over = AtomicBool::new(false);
@@ -149,7 +158,7 @@ fn no_request_fails_while_files_change_under_load() {
         for turn in 1..=3 {
             let before = answers.load(Ordering::SeqCst);
             file.write(&texts[turn % texts.len()]);
-            told(&mut stderr, ": taken");
+            told.until(": taken");
             // Some go by the new file before the next one comes.
             while answers.load(Ordering::SeqCst) < before + 100 {
                 thread::yield_now();

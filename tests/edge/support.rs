@@ -28,7 +28,8 @@ fn program() -> PathBuf {
 
 /// Runs the program until it ends by itself.
 pub(crate) fn run(args: &[&str]) -> Output {
-    Command::new(program()).args(args).output().expect("the program runs")
+    let mut command = Command::new(program());
+    command.args(args).env_remove("EDGE_ADMIN_TOKEN").output().expect("the program runs")
 }
 
 /// The same with these variables of the environment.
@@ -79,7 +80,11 @@ impl Edge {
                 .unwrap_or_else(|| panic!("unexpected line {line:?}"))
         };
         let listen = address("listening on http://");
-        let admin = args.contains(&"--admin").then(|| address("admin on http://"));
+        let has_admin = |file: &&str| {
+            std::fs::read_to_string(file).is_ok_and(|text| text.contains("[admin]\nlisten"))
+        };
+        let is_told = args.contains(&"--admin") || args.iter().any(has_admin);
+        let admin = is_told.then(|| address("admin on http://"));
         Self { child, address: listen, admin }
     }
 

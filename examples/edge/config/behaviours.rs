@@ -111,12 +111,9 @@ fn rules(section: &mut Section<'_>, named: &Named<'_>) -> Behaviour {
     if let Some(which) = section.get("forward").and_then(forwarded) {
         behaviour = behaviour.forwarded_headers(which);
     }
-    if let Some(methods) = section.get("methods") {
-        let list = methods.list_of(|value| value.method());
-        if list.as_ref().is_some_and(Vec::is_empty) {
-            methods.wrong("at least one is needed");
-        }
-        behaviour = behaviour.methods(list.unwrap_or_default());
+    let methods = section.get("methods");
+    if let Some(methods) = methods.and_then(|value| value.some_of(|value| value.method())) {
+        behaviour = behaviour.methods(methods);
     }
     behaviour
 }

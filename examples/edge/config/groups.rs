@@ -30,11 +30,8 @@ pub(super) fn read(name: Word, mut section: Section<'_>, keys: &Names<KeyPolicy>
     ];
     let kind = section.get("kind").and_then(|value| value.one_of(&kinds));
     let kind = kind.unwrap_or(GroupKind::Failover);
-    let members = section.needed("members").and_then(|value| value.list_of(|value| value.word()));
-    let members = members.unwrap_or_default();
-    if section.has("members") && members.is_empty() {
-        section.wrong("`members`: a group has at least one");
-    }
+    let members = section.needed("members");
+    let members = members.and_then(|value| value.some_of(|value| value.word())).unwrap_or_default();
     let mut names = HashSet::new();
     for member in members.iter().filter(|member| !names.insert(member.text.as_str())) {
         let reason = format!("groups.{}: `{}` is a member twice", name.text, member.text);

@@ -13,6 +13,7 @@ mod origins;
 mod policies;
 mod section;
 mod stores;
+mod tiers;
 mod value;
 
 use std::fmt::Write;
@@ -96,6 +97,8 @@ fn read_all(
         listen: file.line_of("listen"),
         workers: file.line_of("workers"),
         store: file.line_of("store"),
+        admin: file.line_of("admin"),
+        regional: file.line_of("regional"),
     };
     let listen = file.get("listen").and_then(|value| value.parsed(args::listen));
     let listen = overrides.listen.or(listen).unwrap_or_else(|| LISTEN.into());
@@ -127,6 +130,12 @@ fn read_all(
         mistakes.add(1, "there is no origin: `[origins.NAME]` is missing");
     }
 
+    let regional = file.table("regional", |section| tiers::regional(section, &names));
+    let admin = file.table("admin", tiers::admin).unwrap_or_default();
+    if let Some((line, reason)) = admin.fault(regional.as_ref()) {
+        mistakes.add(line, reason);
+    }
+
     let mark = |policy| marks.mark(policy, log);
     let named =
         behaviours::Named { sources: &names, policies: &policies, keys: &keys, mark: &mark };
@@ -155,18 +164,16 @@ fn read_all(
     let pathed = pathed.into_iter().flatten().collect();
     let pages = pages.into_iter().flatten().collect();
     let distribution = behaviours::distribution(default, pathed, pages, mistakes)?;
+    let (regional, regional_admin) = match regional {
+        Some(regional) => (regional.plan, regional.admin),
+        None => (None, Vec::new()),
+    };
+    let (admin, admin_token) = (admin.listen, admin.token_file);
     let plan = Plan {
-        fixed: Fixed {
-            listen,
-            workers,
-            store,
-            admin: None,
-            admin_token: None,
-            regional_admin: Vec::new(),
-        },
-        regional: None,
+        fixed: Fixed { listen, workers, store, admin, admin_token, regional_admin },
         log,
         sources: servers.into_iter().flatten().chain(groups).collect(),
+        regional,
         rules: Rules::Distribution(Box::new(distribution)),
     };
     Some(Loaded { plan, lines, summary })
@@ -181,6 +188,8 @@ mod tests {
     /// Every table that there is, so that every key is asked for.
     const TABLES: &str = "
         [store]
+        [admin]
+        [regional]
         [origins.server]
         [origins.bucket]
         bucket = 'b'

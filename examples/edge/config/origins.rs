@@ -19,7 +19,7 @@ const OF_BUCKETS: [&str; 8] =
 /// `None` if it cannot be used; the reason is among the mistakes then.
 pub(super) fn read(name: &Word, mut section: Section<'_>) -> Option<Named<Source>> {
     let bucket = section.get("bucket");
-    let limits = limits(&mut section);
+    let limits = limits(&mut section, Duration::from_secs(30));
     let framing = match section.flag("store_close_delimited") {
         Some(true) => Framing::AsSent,
         _ => Framing::Proven,
@@ -122,9 +122,10 @@ fn endpoint(text: &str) -> Result<Uri, String> {
     uri.map_err(|error| error.to_string())
 }
 
-/// Those of a file have limits in all things.
-fn limits(section: &mut Section<'_>) -> OriginLimits {
+/// Those of a file have limits in all things; here is one for the head of a response.
+pub(super) fn limits(section: &mut Section<'_>, first_byte: Duration) -> OriginLimits {
     let usual = OriginLimits {
+        first_byte,
         between_bytes: Some(Duration::from_secs(30)),
         max_connections: Some(1024),
         ..OriginLimits::default()

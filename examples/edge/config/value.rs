@@ -146,6 +146,15 @@ impl<'a> Value<'a> {
         Some(members.iter().map(|value| Self { value, ..*self }).collect())
     }
 
+    /// The same of a list that may not be empty.
+    pub(super) fn some_of<T>(&self, read: impl Fn(&Self) -> Option<T>) -> Option<Vec<T>> {
+        let members = self.list()?;
+        if members.is_empty() {
+            self.wrong("at least one is needed");
+        }
+        Some(members.iter().filter_map(read).collect())
+    }
+
     /// The members that `read` can read; the others are mistakes.
     pub(super) fn list_of<T>(&self, read: impl Fn(&Self) -> Option<T>) -> Option<Vec<T>> {
         Some(self.list()?.iter().filter_map(read).collect())
