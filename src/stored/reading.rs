@@ -20,7 +20,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// One reading of a [`Content`]. A body that ends without an error is complete.
+/// One reading of a [`Content`](crate::Content). A body that ends without an error is complete.
 pub struct ContentBody {
     pub(super) reading: Reading,
     pub(super) trailers: Option<Arc<HeaderMap>>,
