@@ -188,6 +188,8 @@ async fn examine(
         store.put(&key(n), response(head, bytes)).await.map_err(|error| {
             format!("round {round}: the store does not write any more: {error:?} {store:?}")
         })?;
+        // While the index is compacted, which may follow, nothing is found.
+        settled(&store).await;
         let got = store.get(&key(n)).await.map_err(|error| format!("{error:?}"))?;
         let got = got.ok_or_else(|| format!("what was put is not there: {store:?}"))?;
         let bytes = read(&got.content).await.ok_or("content ends early")?;
