@@ -56,7 +56,7 @@ impl Engine {
             return Supply::Stored(content);
         };
         let trailers = content.trailers().cloned();
-        let spare = Arc::new(Spare {
+        let means = Arc::new(Means {
             engine: Arc::clone(self),
             asked: Arc::clone(asked),
             key: key.clone(),
@@ -64,16 +64,16 @@ impl Engine {
             again: Mutex::new(again()),
         });
         let open = move |range: Range<u64>| Mending {
-            state: State::Stored(spare.found.content.read_range(range.clone())),
+            state: State::Stored(means.found.content.read_range(range.clone())),
             left: range,
-            spare: Arc::clone(&spare),
+            means: Arc::clone(&means),
         };
         Supply::Stored(Content::from_fn(len, open).with_trailers(trailers))
     }
 }
 
 /// What is needed to go on without the store.
-struct Spare<O, Q> {
+struct Means<O, Q> {
     engine: Arc<Engine>,
     asked: Arc<Asked>,
     key: CacheKey,
@@ -84,7 +84,7 @@ struct Spare<O, Q> {
 
 type Rest = UnsyncBoxBody<Bytes, BoxError>;
 
-impl<O, Q> Spare<O, Q>
+impl<O, Q> Means<O, Q>
 where
     O: Origin<Q>,
     Q: Send + 'static,
@@ -138,7 +138,7 @@ struct Mending<O, Q> {
     state: State,
     /// What has not come yet.
     left: Range<u64>,
-    spare: Arc<Spare<O, Q>>,
+    means: Arc<Means<O, Q>>,
 }
 
 enum State {
@@ -185,8 +185,8 @@ where
             match &mut this.state {
                 State::Stored(body) => match ready!(Pin::new(body).poll_frame(cx)) {
                     Some(Err(error)) => {
-                        this.spare.remove(&error);
-                        let rest = Arc::clone(&this.spare).fetch(this.left.clone()).boxed();
+                        this.means.remove(&error);
+                        let rest = Arc::clone(&this.means).fetch(this.left.clone()).boxed();
                         this.state = State::Asking(rest, Some(error));
                     }
                     Some(Ok(frame)) => {
