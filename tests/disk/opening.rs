@@ -153,3 +153,25 @@ async fn files_that_nobody_needs_go() {
     let bytes = read(&got.content).await;
     assert_eq!(bytes, Some(content(1, 1, 100_000)), "who has it can read it");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn very_many_files_that_nobody_needs_go_too() {
+    let directory = TempDir::new().expect("a directory");
+    let heads = Heads::make(1).await.remove(0);
+    let open = || DiskStore::open(directory.path(), ROOM).expect("a store");
+    open().close().await.expect("closed");
+    let content_of = directory.path().join("content");
+    let folder = content_of.join("05");
+    fs::create_dir_all(&folder).expect("a folder");
+    // More than are put into the queue at once.
+    for n in 0..20_000 {
+        let name = format!("00000001{:016x}", 5 + 32 * n);
+        fs::File::create(folder.join(name)).expect("a file");
+    }
+    let store = open();
+    while !files(&content_of).is_empty() {
+        let response = response(&heads.first, content(1, 1, 100));
+        store.put(&key(1), response).await.expect("put must not fail");
+    }
+    assert!(store.get(&key(1)).await.expect("get must not fail").is_some());
+}

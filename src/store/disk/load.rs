@@ -126,7 +126,8 @@ impl Shared {
         for file in files.filter(|file| file.session != session && self.session() == session) {
             match with_row.binary_search_by_key(&file, |(id, _)| *id) {
                 Ok(at) => is_there.get_mut(at).into_iter().for_each(|there| *there = true),
-                Err(_) => self.send(Op::Garbage { file, blocks: 0 }),
+                Err(_) if self.waits_for_queue() => self.send(Op::Garbage { file, blocks: 0 }),
+                Err(_) => return,
             }
         }
         let gone = with_row
@@ -134,8 +135,22 @@ impl Shared {
             .zip(is_there)
             .filter(|((id, _), is_there)| !is_there && id.session != session);
         for ((file, hash), _) in gone {
+            if !self.waits_for_queue() {
+                return;
+            }
             self.send(Op::Missing { hash: *hash, file: *file });
         }
+    }
+
+    /// Until there is not much in the queue: what is found by the million must not lie in memory. False if the store is closed.
+    fn waits_for_queue(&self) -> bool {
+        while self.queue.is_long() {
+            if self.is_closed() {
+                return false;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        true
     }
 
     /// A mark for what was used is kept when the store is closed.

@@ -85,7 +85,7 @@ struct Waiting {
 
 /// Tasks of one commit, so that none takes long.
 const TASKS: usize = 1024;
-/// What nobody waits for is dropped if there is too much of it: it is found again.
+/// What nobody waits for is dropped, or has to wait, if there is too much of it: it is found again.
 const UNANSWERED: usize = 16 * 1024;
 
 impl Queue {
@@ -101,6 +101,11 @@ impl Queue {
         }
         waiting.tasks.push_back(task);
         !std::mem::replace(&mut waiting.is_running, true)
+    }
+
+    /// Who can wait should do so.
+    pub(super) fn is_long(&self) -> bool {
+        self.lock().tasks.len() > UNANSWERED
     }
 
     /// The next ones, with rows of about this size in all; at least one.
