@@ -11,7 +11,10 @@ const [edge, floor, ...wanted] = process.argv.slice(2)
 const ROUNDS = Number(process.env.ROUNDS ?? 5)
 const SECONDS = Number(process.env.SECONDS_EACH ?? 2)
 const CONNECTIONS = 64
+const NAMED = process.env.CASES ?? ''
 const LARGE = 256 << 20
+// What the cases from disk ask for in turn, in bytes: far more than the memory in front.
+const ON_DISK = 256 << 20
 
 const folder = mkdtempSync(join(tmpdir(), 'compare-'))
 const file = (name, text) => {
@@ -38,6 +41,10 @@ const SERVERS = {
   edge: port => [
     edge, '--workers', '1', '--listen', `127.0.0.1:${port}`, '--origin', `http://127.0.0.1:${origin}`,
     '--memory', '1GiB', '--max-object', '512MiB',
+  ],
+  'edge-disk': port => [
+    edge, '--workers', '1', '--listen', `127.0.0.1:${port}`, '--origin', `http://127.0.0.1:${origin}`,
+    '--memory', '4MiB', '--disk', join(folder, 'edge'), '--disk-size', '2GiB',
   ],
   haproxy: port => [
     'haproxy', '-db', '-f', file('haproxy.cfg', `
@@ -78,7 +85,7 @@ http {
   open_file_cache max=100000;
   client_body_temp_path ${folder}/nginx/body;
   proxy_temp_path ${folder}/nginx/proxy;
-  proxy_cache_path ${folder}/nginx/cache levels=1:2 keys_zone=all:64m max_size=1g use_temp_path=off;
+  proxy_cache_path ${folder}/nginx/cache levels=1:2 keys_zone=all:64m max_size=2g use_temp_path=off;
   upstream origin { server 127.0.0.1:${origin}; keepalive 64; keepalive_requests 1000000000; }
   server {
     listen 127.0.0.1:${port} backlog=1024;
@@ -105,7 +112,16 @@ const CASES = [
   { name: 'miss, 1 KiB', path: run => `/1024/miss-${run}/`, counts: true, leaveOut: ['hyper'] },
   // What takes no part: the same way without the cache.
   { name: 'OPTIONS, 1 KiB', path: () => '/1024/options', method: 'OPTIONS', leaveOut: ['hyper', 'floor'] },
+  { name: 'hit-disk, 64 KiB', ...onDisk(64 << 10) },
+  { name: 'hit-disk, 1 MiB', ...onDisk(1 << 20) },
 ]
+
+/** One after the other of so many that most come from the disk, or from what the operating system has of it. */
+function onDisk(size) {
+  return { path: () => `/${size}/disk-`, counts: true, among: ON_DISK / size, only: ['edge-disk', 'nginx'] }
+}
+
+const takesPart = (test, name) => (test.only ? test.only.includes(name) : name !== 'edge-disk' && !test.leaveOut.includes(name))
 
 const FIELDS = {
   'User-Agent': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
@@ -117,15 +133,15 @@ const FIELDS = {
   'Sec-Fetch-Mode': 'no-cors',
 }
 
-// What wrk sends: one path over and over, or each time another one.
+// What wrk sends: one path over and over, or each time another one of so many.
 const script = file('load.lua', `
-local path, method, counts, number = "/", "GET", false, 0
+local path, method, counts, among, number = "/", "GET", false, 1, 0
 function init(arguments)
-  path, method, counts = arguments[1], arguments[2], arguments[3] == "true"
+  path, method, counts, among = arguments[1], arguments[2], arguments[3] == "true", tonumber(arguments[4])
 end
 function request()
   number = number + 1
-  return wrk.format(method, counts and path .. number or path)
+  return wrk.format(method, counts and path .. (number % among) or path)
 end
 `)
 
@@ -155,6 +171,30 @@ async function ready(child, port, path, method = 'GET') {
   throw new Error(`no answer for ${path}: ${child.errors}`)
 }
 
+/** Has all of it stored. What the server writes behind is given time. */
+async function fill({ child, port }, { path, among }) {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 8 })
+  const get = number =>
+    new Promise((done, failed) => {
+      const request = http.get({ port, host: '127.0.0.1', path: path() + number, headers: FIELDS, agent }, response => {
+        // nginx tells nothing of it, and has written when it has answered.
+        const status = response.headers['cache-status']
+        response.resume().on('end', () => done(response.statusCode === 200 && (!status || / hit/.test(status))))
+      })
+      request.on('error', failed)
+    })
+  for (let tries = 0; tries < 10; tries++) {
+    let hits = 0
+    for (let number = 0; number < among; number += 8) {
+      const some = Array.from({ length: 8 }, (_, at) => get((number + at) % among))
+      hits += (await Promise.all(some)).filter(hit => hit).length
+    }
+    if (hits >= among) return agent.destroy()
+    await sleep(500)
+  }
+  throw new Error(`not all is stored: ${child.errors}`)
+}
+
 /** User and system ticks of a process and all below it. */
 function cpu(root) {
   const below = new Map()
@@ -177,12 +217,12 @@ const tick = 1e6 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8
 
 let runs = 0
 /** Microseconds of user and of all CPU time for each request, and requests in a second. */
-function measure({ child, port }, { path, method = 'GET', counts = false }) {
+function measure({ child, port }, { path, method = 'GET', counts = false, among = 1e9 }) {
   const fields = Object.entries(FIELDS).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const before = cpu(child.pid)
   const output = execFileSync('taskset', [
     '-c', '1', 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '-s', script, ...fields,
-    `http://127.0.0.1:${port}/`, '--', path(runs++), method, String(counts),
+    `http://127.0.0.1:${port}/`, '--', path(runs++), method, String(counts), String(among),
   ], { encoding: 'utf8' })
   const after = cpu(child.pid)
   const requests = Number(/(\d+) requests in/.exec(output)?.[1])
@@ -220,7 +260,9 @@ try {
     servers.push({ name, child, port })
   }
   for (const test of CASES) {
-    const takePart = servers.filter(({ name }) => !test.leaveOut.includes(name))
+    const takePart = servers.filter(({ name }) => takesPart(test, name))
+    if (!takePart.length || !test.name.startsWith(NAMED)) continue
+    if (test.among) for (const server of takePart) await fill(server, test)
     const samples = new Map(takePart.map(server => [server, []]))
     for (let round = 0; round < ROUNDS; round++) {
       // Each round begins with another one.
@@ -235,7 +277,7 @@ try {
     }
   }
   const streaming = servers.filter(({ name }) => ['proxy', 'edge', 'haproxy', 'nginx', 'varnish'].includes(name))
-  for (const kind of ['stored', 'private']) {
+  for (const kind of NAMED ? [] : ['stored', 'private']) {
     const samples = new Map(streaming.map(server => [server, []]))
     for (let round = 0; round < ROUNDS; round++) for (const server of streaming) samples.get(server).push(download(server, kind))
     console.log(`\nmiss, ${LARGE >> 20} MiB, one client, ${kind}`)

@@ -17,14 +17,14 @@ pub(crate) struct Disk {
 pub(crate) fn layer(plan: &StorePlan) -> Result<(Builder, Disk), String> {
     let memory = plan.memory.map(MemoryStore::new);
     match (&plan.disk, memory) {
-        (Some(disk), memory) => on_disk(memory, disk),
+        (Some(disk), memory) => on_disk(memory.zip(plan.memory), disk),
         (None, Some(memory)) => Ok((CdnCacheLayer::builder(memory), Disk::default())),
         (None, None) => Err("there is nowhere to store".to_owned()),
     }
 }
 
 #[cfg(all(unix, feature = "disk", feature = "tiered"))]
-fn on_disk(memory: Option<MemoryStore>, plan: &DiskPlan) -> Result<(Builder, Disk), String> {
+fn on_disk(memory: Option<(MemoryStore, u64)>, plan: &DiskPlan) -> Result<(Builder, Disk), String> {
     use std::error::Error;
     use tower_cdn::{Tiered, store::DiskStore};
 
@@ -34,7 +34,11 @@ fn on_disk(memory: Option<MemoryStore>, plan: &DiskPlan) -> Result<(Builder, Dis
     })?;
     let disk = Disk { store: Some(store.clone()) };
     let builder = match memory {
-        Some(memory) => CdnCacheLayer::builder(Tiered::new(memory, store)),
+        Some((memory, bytes)) => {
+            // What is larger is not worth all that would have to go for it, and streams from the disk.
+            let near_limit = (bytes / 64).min(1 << 20);
+            CdnCacheLayer::builder(Tiered::new(memory, store).near_limit(near_limit))
+        }
         None => CdnCacheLayer::builder(store),
     };
     Ok((builder, disk))
@@ -42,7 +46,7 @@ fn on_disk(memory: Option<MemoryStore>, plan: &DiskPlan) -> Result<(Builder, Dis
 
 /// A plan with a disk is refused before.
 #[cfg(not(all(unix, feature = "disk", feature = "tiered")))]
-fn on_disk(_: Option<MemoryStore>, _: &DiskPlan) -> Result<(Builder, Disk), String> {
+fn on_disk(_: Option<(MemoryStore, u64)>, _: &DiskPlan) -> Result<(Builder, Disk), String> {
     Err("this program was built without disks".to_owned())
 }
 
