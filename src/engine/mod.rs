@@ -116,10 +116,15 @@ impl Engine {
     /// The keys that a URI has under the rules of this cache, those of other behaviours among them: mostly one.
     pub(crate) fn keys_of_uri(&self, uri: &Uri) -> Vec<CacheKey> {
         let mut keys: Vec<CacheKey> = self.keys.key_of_uri(uri).into_iter().collect();
+        self.add_other_keys(uri, &mut keys);
+        keys
+    }
+
+    /// Adds the keys that a URI has under the rules of other behaviours.
+    pub(crate) fn add_other_keys(&self, uri: &Uri, keys: &mut Vec<CacheKey>) {
         self.shared.known.for_each_keys(|policy| {
             keys.extend(policy.key_of_uri(uri).filter(|key| !keys.contains(key)));
         });
-        keys
     }
 
     /// What a body that arrives may keep.

@@ -42,11 +42,16 @@ where
     if !invalidation::invalidates(&asked.method, response.status()) {
         return Ok(engine.exit(response.map(CacheBody::forwarded), status));
     }
-    let named = uri.iter().flat_map(|uri| invalidation::named_uris(uri, response.headers()));
     let mut keys: Vec<CacheKey> = target.iter().cloned().collect();
-    for key in uri.iter().cloned().chain(named).flat_map(|uri| engine.keys_of_uri(&uri)) {
-        if !keys.contains(&key) {
-            keys.push(key);
+    if let Some(uri) = &uri {
+        engine.add_other_keys(uri, &mut keys);
+        for key in invalidation::named_uris(uri, response.headers())
+            .iter()
+            .flat_map(|named| engine.keys_of_uri(named))
+        {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
         }
     }
     // RFC 9875 section 3.
