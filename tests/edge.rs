@@ -89,6 +89,10 @@ mod hop;
 #[allow(dead_code)]
 #[path = "../examples/edge/last.rs"]
 mod last;
+#[cfg(feature = "origins")]
+#[allow(dead_code)]
+#[path = "../examples/edge/look.rs"]
+mod look;
 #[allow(dead_code)]
 #[path = "../examples/edge/plan.rs"]
 mod plan;

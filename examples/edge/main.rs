@@ -29,6 +29,8 @@ mod hop;
 mod last;
 #[cfg(feature = "origins")]
 mod live;
+#[cfg(feature = "origins")]
+mod look;
 mod origin;
 #[cfg_attr(not(feature = "origins"), allow(dead_code, reason = "only files say all of it"))]
 mod plan;

@@ -1,11 +1,11 @@
 //! A file is read again when it has changed, or at SIGHUP: what it says then takes the place of what
 //! it said before, and a file with mistakes leaves all as it is.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
@@ -17,12 +17,13 @@ use crate::build::Sources;
 use crate::config::{self, Loaded, Overrides};
 use crate::front::Log;
 use crate::live::Live;
+use crate::look::{Look, Looks};
 use crate::plan::{Fixed, Marks, Plan, Rules};
 use crate::signals::Hangups;
 use crate::upgrade::Tunnels;
 
 /// How often the file is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A file, and how to read it.
 pub(crate) struct Watched {
@@ -44,25 +45,6 @@ pub(crate) struct Running {
     pub(crate) regions: Regions,
 }
 
-/// What tells that a file has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
-    modified: Option<SystemTime>,
-    length: u64,
-    /// Another one if the file has been replaced.
-    inode: u64,
-}
-
-impl Look {
-    fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(metadata);
-        #[cfg(not(unix))]
-        let inode = 0;
-        Self { modified: metadata.modified().ok(), length: metadata.len(), inode }
-    }
-}
-
 impl Watched {
     pub(crate) fn new(file: PathBuf, overrides: Overrides, marks: Marks) -> Self {
         let first = fs::metadata(&file).ok().map(|metadata| Look::of(&metadata));
@@ -76,8 +58,7 @@ impl Watched {
     /// Goes on for as long as the program runs.
     pub(crate) async fn watch(self, mut running: Running, mut hangups: Hangups) {
         let watched = Arc::new(self);
-        let mut read = watched.first;
-        let mut last = read;
+        let mut looks = Looks::new(watched.first);
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -86,11 +67,10 @@ impl Watched {
                 _ = ticks.tick() => false,
             };
             let now = watched.look().await;
-            // A file that is being written changes from one look to the next.
-            let is_at_rest = now == last && now.is_some();
-            last = now;
-            if is_told || (is_at_rest && now != read) {
-                read = now;
+            if is_told {
+                looks.reads(now);
+            }
+            if is_told || looks.is_new(now) {
                 let loading = Arc::clone(&watched);
                 let name = watched.file.display();
                 match spawn_blocking(move || loading.load()).await {

@@ -407,6 +407,28 @@ methods = ["GET", "POST"]
 }
 
 #[test]
+fn uploads_that_clients_break_off_do_not_count_against_an_origin() {
+    let primary = Site::new(|head| match head.starts_with("POST") {
+        // It waits for the rest.
+        true => String::new(),
+        false => response("200 OK", "Cache-Control: no-store\r\n", "primary"),
+    });
+    let secondary = Site::saying("secondary", "no-store");
+    let file = File::new(&format!(
+        "[origins.a]\nurl = \"http://{}\"\n[origins.b]\nurl = \"http://{}\"\n\
+         [groups.g]\nmembers = [\"a\", \"b\"]\nfailures = 1\n\
+         [default]\norigin = \"g\"\nmethods = [\"GET\", \"POST\"]\n",
+        primary.address, secondary.address
+    ));
+    let edge = file.run();
+    let mut client = edge.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf ");
+    client.send_end();
+    assert_eq!(client.response().status(), 400);
+    assert_eq!(edge.get("/").body, b"primary", "one failure would be enough");
+}
+
+#[test]
 fn origins_have_the_time_that_the_file_says() {
     let (tell, told) = mpsc::channel::<()>();
     let origin = Origin::script(move |listener| {

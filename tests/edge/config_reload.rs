@@ -8,7 +8,7 @@ use std::thread;
 
 use crate::config::{File, one_origin};
 use crate::site::{Site, response};
-use crate::support::Edge;
+use crate::support::{Edge, Origin};
 
 /// What the program tells on its standard error.
 pub(crate) struct Told(BufReader<ChildStderr>);
@@ -116,23 +116,54 @@ fn what_cannot_change_is_told_and_the_rest_is_taken() {
 }
 
 #[test]
+fn origins_that_are_described_as_before_keep_their_connections() {
+    let origin = Origin::script(|listener| {
+        let mut first = listener.accept();
+        for name in ["one", "two"] {
+            first.request();
+            first.send(response("200 OK", "Cache-Control: no-store\r\n", name));
+        }
+        // Another time limit makes it another origin.
+        let mut second = listener.accept();
+        second.request();
+        second.send(response("200 OK", "Cache-Control: no-store\r\n", "three"));
+    });
+    let of = |idle: &str, rest: &str| {
+        format!(
+            "[origins.a]\nurl = \"http://{}\"\nidle_timeout = \"{idle}\"\n[default]\norigin = \"a\"\n{rest}",
+            origin.address
+        )
+    };
+    let file = File::new(&of("1h", ""));
+    let mut edge = file.run();
+    let mut told = Told::of(&mut edge);
+    assert_eq!(edge.get("/").body, b"one");
+    file.write(&of("1h", "methods = [\"GET\"]\n"));
+    told.until(": taken");
+    assert_eq!(edge.get("/").body, b"two");
+    file.write(&of("2h", ""));
+    told.until(": taken");
+    assert_eq!(edge.get("/").body, b"three");
+    origin.done();
+}
+
+#[test]
 fn no_request_fails_while_files_change_under_load() {
     let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
-    let stored = Site::new(move |head| {
-        let target = head.split(' ').nth(1).expect("a target");
-        if target == "/stored" {
-            count.fetch_add(1, Ordering::SeqCst);
-        }
-        let field = if target == "/stored" { "max-age=600" } else { "no-store" };
-        response("200 OK", &format!("Cache-Control: {field}\r\n"), "content")
-    });
-    // The origin is the same, so that its connections stay; all else changes.
-    let origin = one_origin(&stored);
+    let site = || {
+        let count = Arc::clone(&asked);
+        Site::new(move |head| {
+            let is_stored = head.starts_with("GET /stored ");
+            count.fetch_add(usize::from(is_stored), Ordering::SeqCst);
+            let field = if is_stored { "max-age=600" } else { "no-store" };
+            response("200 OK", &format!("Cache-Control: {field}\r\n"), "content")
+        })
+    };
+    let (one, other) = (site(), site());
     let texts = [
-        origin.clone(),
-        format!("{origin}[[behaviours]]\npath = \"/x/*\"\ndynamic = true\n"),
-        format!("{origin}[[error_pages]]\nstatus = 404\npath = \"/sorry\"\n"),
+        one_origin(&one),
+        format!("{}[[behaviours]]\npath = \"/x/*\"\ndynamic = true\n", one_origin(&other)),
+        format!("{}[[error_pages]]\nstatus = 404\npath = \"/sorry\"\n", one_origin(&other)),
     ];
     let file = File::new(&texts[0]);
     let mut edge = file.run();
@@ -167,4 +198,5 @@ fn no_request_fails_while_files_change_under_load() {
         is_over.store(true, Ordering::SeqCst);
     });
     assert_eq!(asked.load(Ordering::SeqCst), 1, "what was stored stayed stored");
+    assert!(one.requests() > 1 && other.requests() > 1);
 }

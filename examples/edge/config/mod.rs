@@ -239,6 +239,25 @@ mod tests {
         assert_eq!(origin.host, crate::plan::Host::Client);
     }
 
+    proptest::proptest! {
+        /// Whatever becomes of a good file: it is read, or its mistakes are told.
+        #[test]
+        fn no_file_makes_it_panic(at in 0..EXAMPLE.len(), length in 0_usize..40, new in ".{0,12}") {
+            let end = EXAMPLE.len().min(at + length);
+            if let (Some(before), Some(behind)) = (EXAMPLE.get(..at), EXAMPLE.get(end..)) {
+                let text = format!("{before}{new}{behind}");
+                let read = read(&text, Overrides::default(), &Marks::new());
+                if let Err(mistakes) = read {
+                    proptest::prop_assert!(!mistakes.is_empty(), "{}", text);
+                    let last = text.lines().count().max(1);
+                    proptest::prop_assert!(mistakes.iter().all(|m| (1..=last + 1).contains(&m.line)));
+                }
+            }
+        }
+    }
+
+    const EXAMPLE: &str = include_str!("../site.toml");
+
     #[test]
     fn the_command_line_says_where_to_listen() {
         let text =
