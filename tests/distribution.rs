@@ -364,3 +364,14 @@ async fn pages_need_an_empty_request_body() {
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), told);
     }
 }
+
+#[test]
+fn ok_hundreds_of_patterns_with_several_stars() {
+    // Each is compared with all that stand before it: what differs plainly must not take long.
+    let pattern = |n: usize| format!("/*/section-{n}/*/page-{n}*.html");
+    let all = |builder, n| DistributionBuilder::behaviour(builder, pattern(n), cached());
+    let builder = (0..300).fold(Distribution::builder(cached()), all);
+    assert!(builder.clone().build().is_ok());
+    let hidden = builder.behaviour("/a/section-7/b/page-7.html", cached()).build().unwrap_err();
+    assert!(hidden.is_hidden() && hidden.to_string().contains(&pattern(7)), "{hidden}");
+}
