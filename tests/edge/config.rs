@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use tempfile::TempDir;
 
 use crate::site::{Site, response};
-use crate::support::{Edge, Origin, run};
+use crate::support::{Edge, Origin, field, run};
 
 /// A file of its own directory, which goes with it.
 pub(crate) struct File {
@@ -503,6 +503,30 @@ fn groups_are_members_of_groups_and_sharded_ones_have_one_place_for_each_object(
     }
     assert_eq!(places, [b"a".to_vec(), b"b".to_vec()].into());
     assert_eq!(sites[2].requests(), 0, "the first group answers well");
+}
+
+#[test]
+fn a_tunnel_goes_through_a_group() {
+    let origin = Origin::script(|listener| {
+        let mut edge = listener.accept();
+        assert_eq!(field(&edge.head(), "upgrade"), Some("websocket"));
+        edge.send(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        );
+        assert_eq!(edge.take(4), b"ping");
+        edge.send("pong");
+    });
+    let file = File::new(&format!(
+        "[origins.a]\nurl = \"http://{}\"\n[groups.g]\nmembers = [\"a\"]\n[default]\norigin = \"g\"\n",
+        origin.address
+    ));
+    let edge = file.run();
+    let mut client = edge.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert!(client.head().starts_with("HTTP/1.1 101 "));
+    client.send("ping");
+    assert_eq!(client.rest().expect("an orderly end"), b"pong");
+    origin.done();
 }
 
 #[cfg(all(unix, feature = "disk", feature = "tiered"))]

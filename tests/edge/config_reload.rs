@@ -90,6 +90,24 @@ fn a_changed_file_is_found_and_a_bad_one_is_not_taken() {
 }
 
 #[test]
+fn the_log_is_switched_on_and_off() {
+    let site = Site::saying("a", "max-age=600");
+    let file = File::new(&one_origin(&site));
+    let mut edge = file.run();
+    let mut told = Told::of(&mut edge);
+    edge.get("/silent");
+    file.write(&format!("log = true\n{}", one_origin(&site)));
+    assert_eq!(told.until(": taken").len(), 1);
+    edge.get("/a");
+    assert!(told.until("GET /a ")[0].starts_with("GET /a 200 tower-cdn; fwd=uri-miss"));
+    file.write(&one_origin(&site));
+    told.until(": taken");
+    edge.get("/b");
+    file.write(&format!("log = true\n{}", one_origin(&site)));
+    assert_eq!(told.until(": taken").len(), 1, "no line of that request");
+}
+
+#[test]
 fn what_cannot_change_is_told_and_the_rest_is_taken() {
     let (one, other) = (Site::saying("one", "max-age=600"), Site::saying("other", "max-age=600"));
     let file = File::new(&format!("workers = 2\n[store]\nmemory = \"1MiB\"\n{}", one_origin(&one)));
