@@ -36,8 +36,8 @@ async fn s4_a_thousand_requests_and_one_fetch() {
     hold.release();
     assert_eq!(told(crowd).await, outcomes(&[("200 a (uri-miss)", 1), ("200 a (uri-miss+)", 999)]));
     assert_eq!(w.origin.count(), 1);
-    assert_eq!((w.stats().collapsed, w.stats().forwarded, w.stats().stored), (999, 1_000, 1));
     w.assert_idle().await;
+    assert_eq!((w.stats().collapsed, w.stats().forwarded, w.stats().stored), (999, 1_000, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,7 +30,8 @@ impl Default for Indexing {
 }
 
 impl Indexing {
-    async fn lock(&self, primary: &CacheKey) -> Option<MutexGuard<'_, ()>> {
+    /// Also taken by an invalidation that deletes a list.
+    pub(super) async fn lock(&self, primary: &CacheKey) -> Option<MutexGuard<'_, ()>> {
         let at = primary.hash64().checked_rem(self.0.len() as u64)?;
         match self.0.get(usize::try_from(at).ok()?) {
             Some(mutex) => Some(mutex.lock().await),
