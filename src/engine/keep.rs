@@ -95,6 +95,8 @@ impl<B, E> Course<B, E> {
     }
 
     async fn withdraw(&self, key: &CacheKey) {
+        // Not while somebody adds to the list that he has read.
+        let _turn = self.engine.shared.indexing.lock(key).await;
         if !self.engine.delete_at(key).await {
             self.engine.delete_later(key);
         }
