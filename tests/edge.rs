@@ -15,6 +15,9 @@ mod config;
 #[path = "edge/config_reload.rs"]
 mod config_reload;
 #[cfg(feature = "origins")]
+#[path = "edge/config_runs.rs"]
+mod config_runs;
+#[cfg(feature = "origins")]
 #[path = "edge/config_tiers.rs"]
 mod config_tiers;
 #[path = "edge/cuts.rs"]
