@@ -28,7 +28,8 @@
 //! # Cancel safety
 //!
 //! Dropping a response future, or a body, never disturbs anybody else. Dropping the request that started a fetch leaves the fetch to those
-//! who follow it and to the store; a fetch that nobody wants any more ends. Dropping the body of a forwarded response drops the inner service's body.
+//! who follow it and to the store; a fetch that nobody wants any more ends. A request with an unsafe method that was sent
+//! goes on for [`CachePolicy::fetch_timeout`] at most, since its answer tells what is not valid any more. Dropping the body of a forwarded response drops the inner service's body.
 //!
 //! # Errors
 //!

@@ -39,6 +39,7 @@ pub struct CachePolicy {
     pub(crate) honor_request_directives: bool,
     pub(crate) targets: Vec<HeaderName>,
     pub(crate) tag_fields: Vec<HeaderName>,
+    pub(crate) pass_tags: bool,
     pub(crate) cache_status: Option<String>,
     pub(crate) status_extension: bool,
     pub(crate) via: Option<String>,
@@ -83,6 +84,7 @@ impl Default for CachePolicy {
             honor_request_directives: false,
             targets: targeted::cdn(),
             tag_fields: Vec::new(),
+            pass_tags: false,
             cache_status: Some(cache_status::DEFAULT_NAME.to_owned()),
             status_extension: true,
             via: None,
@@ -216,7 +218,7 @@ impl CachePolicy {
 
     /// Fields of responses that list tags, beside `Cache-Groups` (RFC 9875), which always does: [`Handle::invalidate_tags`](crate::Handle::invalidate_tags) finds a
     /// response by each of them. `Surrogate-Key` and `xkey` separate tags by white space, `Cache-Tag` and any other field by commas. What is named here is removed from
-    /// all responses that clients get, whether they come from the store or not. Default: none, since a field that is not meant for the cache is not the cache's to remove.
+    /// all responses that clients get, whether they come from the store or not, unless [`pass_tags`](Self::pass_tags) says otherwise. Default: none, since a field that is not meant for the cache is not the cache's to remove.
     ///
     /// A response keeps 50 tags, of 256 bytes each. One with more or longer ones counts as one that has every tag, so that no invalidation misses it.
     ///
@@ -233,6 +235,28 @@ impl CachePolicy {
     pub fn tag_fields(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.tag_fields = names.into_iter().collect();
         self
+    }
+
+    /// Stores the fields that list tags, and passes them on: for a regional cache, whose clients are other caches that are to know the tags too. Default: off.
+    ///
+    /// # Example: a region, and an edge
+    /// ```
+    /// use http::HeaderName;
+    /// use tower_cdn::CachePolicy;
+    ///
+    /// let edge = CachePolicy::default().tag_fields([HeaderName::from_static("surrogate-key")]);
+    /// let region = edge.clone().pass_tags(true);
+    /// # let _ = region;
+    /// ```
+    #[must_use]
+    pub fn pass_tags(mut self, pass: bool) -> Self {
+        self.pass_tags = pass;
+        self
+    }
+
+    /// The fields that list tags and are for this cache only.
+    pub(crate) fn own_tag_fields(&self) -> &[HeaderName] {
+        if self.pass_tags { &[] } else { &self.tag_fields }
     }
 
     /// The name of this cache in `Cache-Status` (RFC 9211 section 2), a token; `None` sends no such field. Default: `tower-cdn`.

@@ -135,7 +135,8 @@ pin_project! {
     /// and what may need an error page of a [`Distribution`](crate::Distribution).
     ///
     /// # Cancel safety
-    /// Dropping it never disturbs anybody else: a fetch that it has started goes on for those who follow, and for the store.
+    /// Dropping it never disturbs anybody else: a fetch that it has started goes on for those who follow, and for the store. A request with an unsafe method goes on for as long as
+    /// [`CachePolicy::fetch_timeout`](crate::CachePolicy::fetch_timeout) at most, since its answer tells what is not valid any more.
     pub struct ResponseFuture<S, Q, B>
     where
         S: Service<Request<Q>>,

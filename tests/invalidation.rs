@@ -254,3 +254,20 @@ async fn many_invalidations_are_forgotten_again() {
     assert_eq!(w.get("/").told().await, "200 a (hit)");
     w.assert_idle().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_does_not_undo_what_it_has_changed() {
+    let w = world();
+    w.origin.always("/a", |_| ok("old").max_age(600));
+    w.get("/a").told().await;
+    let (answer, hold) = answer(204).held();
+    w.origin.says("/a", answer);
+    let post = w.post("/a").start();
+    settle().await;
+    post.abort();
+    settle().await;
+    hold.release();
+    settle().await;
+    w.origin.always("/a", |_| ok("new").max_age(600));
+    assert_eq!(w.get("/a").told().await, "200 new (uri-miss)");
+}

@@ -174,6 +174,7 @@ async fn run(start: Start) -> Result<(), String> {
     let (builder, disk) = store::layer(&fixed.store)?;
     let layer = build::rules(builder, rules).empty_body(RequestBody::default).build();
     let handle = layer.handle();
+    regions.set_own(handle.clone());
     let cache = layer.layer(sources.select(&regions)?);
     let log = Log::new(log);
     let guide = start.demo.as_ref().map(|_| demo::guide(address));

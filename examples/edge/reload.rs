@@ -95,6 +95,12 @@ impl Running {
     /// Puts what was loaded in force.
     fn take(&mut self, loaded: Loaded, file: &str) {
         let Loaded { plan, lines, .. } = loaded;
+        if plan.fixed.regional_admin != self.fixed.regional_admin {
+            // Requests would go to caches that nobody tells of changes.
+            let line = lines.regional.map(|line| format!(":{line}")).unwrap_or_default();
+            warn(&format!("{file}{line}: regional: admin: takes a restart"));
+            return warn(&format!("{file}: not taken, all stays as it was"));
+        }
         let Plan { fixed, log, sources, regional, rules } = plan;
         let built = Sources::build(&sources, regional.as_ref(), &self.sources, &self.tunnels)
             .and_then(|sources| Ok((sources.select(&self.regions)?, sources)));
@@ -116,7 +122,6 @@ impl Running {
             ("workers", lines.workers, new.workers != old.workers),
             ("store", lines.store, new.store != old.store),
             ("admin", lines.admin, !is_same_admin),
-            ("regional: admin", lines.regional, new.regional_admin != old.regional_admin),
         ] {
             if has_changed {
                 let line = line.map(|line| format!(":{line}")).unwrap_or_default();

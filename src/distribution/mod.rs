@@ -142,6 +142,13 @@ impl Behaviour {
         }
     }
 
+    /// For one under which nothing is cached: what its requests carry of their way ([`CachePolicy::cdn_loop`], [`CachePolicy::via`]).
+    #[must_use]
+    pub fn policy(mut self, policy: CachePolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// What makes two requests ask for the same thing. Default: [`KeyPolicy::default`].
     #[must_use]
     pub fn key_policy(mut self, keys: KeyPolicy) -> Self {

@@ -5,6 +5,7 @@ mod deliver;
 mod exit;
 mod fetch;
 mod flight;
+mod goes_on;
 mod head;
 mod invalidate;
 mod judge;

@@ -96,7 +96,7 @@ where
         return None;
     }
     let trailers = trailer_section.and_then(|section| {
-        trailers::storable(section, directives, &policy.tag_fields, limits.max_head)
+        trailers::storable(section, directives, policy.own_tag_fields(), limits.max_head)
     });
     Some(Arrived { trailers })
 }

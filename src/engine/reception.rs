@@ -171,16 +171,16 @@ impl Engine {
             date.iter().for_each(|date| drop(own.insert(header::DATE, date.clone())));
             own
         });
-        let tags = &self.policy.tag_fields;
+        let tags = self.policy.own_tag_fields();
         let storable =
             headers.iter().filter(|(name, _)| !unstorable.contains(name) && !tags.contains(name));
         let added = date.iter().map(|date| (&header::DATE, date));
         (own, stored::compact(storable.chain(added), room))
     }
 
-    /// The fields that list tags are for the cache.
+    /// The fields that list tags are for the cache, unless caches stand in front of it.
     pub(super) fn remove_tags(&self, headers: &mut HeaderMap) {
-        for name in &self.policy.tag_fields {
+        for name in self.policy.own_tag_fields() {
             headers.remove(name);
         }
     }

@@ -3,6 +3,7 @@ use super::{
     Engine, Origin,
     begin::Asked,
     fetch::{Fetched, Sent},
+    goes_on::GoesOn,
     landing::Course,
     look_up::LookUp,
     reception::{Arrival, size},
@@ -23,6 +24,15 @@ pub(crate) async fn respond<O, Q>(
     origin: O,
     request: Request<Q>,
 ) -> Answer<O, Q>
+where
+    O: Origin<Q>,
+    Q: Send + 'static,
+{
+    let limit = engine.policy.limits.fetch_timeout;
+    GoesOn::new(exchange(engine, origin, request), limit).await
+}
+
+async fn exchange<O, Q>(engine: Arc<Engine>, origin: O, request: Request<Q>) -> Answer<O, Q>
 where
     O: Origin<Q>,
     Q: Send + 'static,

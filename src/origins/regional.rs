@@ -8,7 +8,7 @@ use crate::{
     semantics::{fields, invalidation},
 };
 use futures_util::future::join_all;
-use http::{Method, Request, Response, Uri, header::UPGRADE, request::Parts};
+use http::{Method, Request, Response, Uri, header::UPGRADE, request::Parts, uri::Scheme};
 use http_body_util::Either;
 use std::{
     fmt,
@@ -31,6 +31,9 @@ use tower_service::Service;
 ///
 /// # What the tiers have to agree on
 /// - The [`KeyPolicy`]: what one tier tells apart or takes as the same, the other one should too.
+/// - Which fields list tags: [`CachePolicy::tag_fields`](crate::CachePolicy::tag_fields) of both, and [`CachePolicy::pass_tags`](crate::CachePolicy::pass_tags) of the tier, or the edge
+///   does not know the tags of what came through it.
+/// - Which fields of requests go on ([`ForwardedHeaders`](crate::ForwardedHeaders)): what the tier lets through and does not key, the edge may not let through either.
 /// - Not [`CachePolicy::cdn_loop`](crate::CachePolicy::cdn_loop): each tier needs a name of its own, or the second one takes the first one's requests for a loop.
 ///
 /// # Invalidation
@@ -131,10 +134,12 @@ impl Rules {
         if self.tells.is_empty() || !invalidation::is_unsafe(&head.method) {
             return Vec::new();
         }
-        let is_known = head.uri.scheme().is_some();
-        let keys = [KeyPolicy::default(), KeyPolicy::default().https(true)];
-        let keys = keys.iter().take(if is_known { 1 } else { 2 });
-        keys.filter_map(|keys| keys.target_uri(head)).collect()
+        // On the way to the region the target loses its scheme: what is https here may lie under http there.
+        let Some(own) = KeyPolicy::default().target_uri(head) else { return Vec::new() };
+        let other = if own.scheme() == Some(&Scheme::HTTPS) { Scheme::HTTP } else { Scheme::HTTPS };
+        let mut parts = own.clone().into_parts();
+        parts.scheme = Some(other);
+        std::iter::once(own).chain(Uri::from_parts(parts).ok()).collect()
     }
 
     async fn tell(&self, changed: Changed) {

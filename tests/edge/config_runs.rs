@@ -58,6 +58,8 @@ dynamic = true
         }
     }
     assert_eq!((pages.requests(), api.requests()), (1, 4), "what is dynamic is not cached");
+    let is_marked = |head: &String| head.to_ascii_lowercase().contains("cdn-loop: edge-");
+    assert!(api.heads().iter().all(is_marked), "it knows loops all the same");
     assert!(api.heads()[0].to_ascii_lowercase().contains("host: api.internal:81\r\n"));
 }
 

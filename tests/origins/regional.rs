@@ -5,9 +5,9 @@ use crate::{
     },
     told::attempts,
 };
-use http::Request;
+use http::{HeaderName, Request};
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -390,7 +390,7 @@ async fn the_region_is_told_before_the_edge_has_the_answer() {
     let tell = {
         let (told, release) = (Arc::clone(&told), Arc::clone(&release));
         move |changed: Changed| {
-            assert_eq!(changed.uris(), ["http://example.com/a"]);
+            assert_eq!(changed.uris()[0], "http://example.com/a");
             told.fetch_add(1, Ordering::SeqCst);
             let release = Arc::clone(&release);
             async move { release.notified().await }
@@ -455,6 +455,75 @@ async fn operators_reach_all_tiers_by_one_handle() {
     assert_eq!(how(0, "/a").await, "hit", "this handle is the region's");
     handles.changed(&Changed::new("http://example.com/x".parse().unwrap()).group("news"));
     assert_eq!([how(0, "/a").await, how(1, "/b").await], ["uri-miss", "uri-miss"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_reach_the_edge_where_the_region_passes_them_on() {
+    let tag = HeaderName::from_static("surrogate-key");
+    let t =
+        tiers_with(1, |name, policy| policy.tag_fields([tag.clone()]).pass_tags(name == "region"));
+    t.always("/", || ok("old").max_age(600).header("surrogate-key", "news sport"));
+    for _ in 0..2 {
+        let reply = t.clients[0].get("/").await;
+        assert_eq!(reply.field("surrogate-key"), None, "clients get none");
+        reply.text().await;
+        settle().await;
+    }
+    let handles = Handles::new([t.region.handle(), t.edges[0].handle()]);
+    handles.invalidate_tags(["news"]).await.unwrap();
+    t.always("/", || ok("new").max_age(600).header("surrogate-key", "news"));
+    assert_eq!(t.told(0, "/").await, "200 new (uri-miss)");
+    // Also what a hit of the region has brought.
+    t.edges[0].handle().invalidate_all().await.unwrap();
+    assert_eq!(t.told(0, "/").await, "200 new (uri-miss)");
+    handles.invalidate_tags(["news"]).await.unwrap();
+    t.always("/", || ok("newest").max_age(600));
+    assert_eq!(t.told(0, "/").await, "200 newest (uri-miss)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_region_is_told_of_both_schemes() {
+    // On the way there, over a connection, the target loses its own.
+    let (region, origin) = (Origin::new(), Origin::new());
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tells = {
+        let told = Arc::clone(&told);
+        move |changed: Changed| {
+            told.lock().unwrap().extend(changed.uris().iter().map(ToString::to_string));
+            async {}
+        }
+    };
+    let client = Client::new(Regional::new(region, origin.clone()).tells(tells));
+    origin.says("/a", answer(204));
+    client.ask("POST", "https://h/a").await;
+    assert_eq!(*told.lock().unwrap(), ["https://h/a", "http://h/a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_while_the_region_is_told_changes_nothing_of_it() {
+    let clock = Clock::tokio();
+    let (region, edge) = (layer(policy("region"), &clock), layer(policy("edge"), &clock));
+    let (far, direct) = (Origin::new(), Origin::new());
+    let handle = region.handle();
+    let slowly = move |changed: Changed| {
+        let handle = handle.clone();
+        async move {
+            tokio::time::sleep(seconds(2)).await;
+            handle.changed(&changed);
+        }
+    };
+    let tier = Regional::new(region.layer(far.clone()), direct.clone()).tells(slowly);
+    let client = Client::new(edge.layer(tier));
+    far.always("/a", |_| ok("old").max_age(600));
+    assert_eq!(client.get("/a").told().await, "200 old (uri-miss)");
+    direct.says("/a", answer(204));
+    let post = client.ask("POST", "/a").start();
+    settle().await;
+    assert_eq!(direct.count(), 1, "the answer is there");
+    post.abort();
+    pass(3).await;
+    far.always("/a", |_| ok("new").max_age(600));
+    assert_eq!(client.get("/a").told().await, "200 new (uri-miss)");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! The regional caches behind this one: what is said here is said there first.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +13,9 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tower_cdn::Handle;
 
 use super::{BoxError, Token};
 use crate::url::OriginUrl;
@@ -38,7 +40,14 @@ pub(super) struct Shared {
     /// Of this process.
     name: String,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// Requests at once: a region has few places for operators, and other edges want some too.
+    places: Semaphore,
+    /// The cache of this process, once there is one.
+    pub(super) own: OnceLock<Handle>,
 }
+
+/// So many.
+const PLACES: usize = 8;
 
 impl Regions {
     pub(crate) fn new(urls: Vec<OriginUrl>, token: Option<Token>) -> Self {
@@ -49,7 +58,13 @@ impl Regions {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(4))
             .build(tls.build());
-        Self(Arc::new(Shared { urls, token, name, client }))
+        let (places, own) = (Semaphore::new(PLACES), OnceLock::new());
+        Self(Arc::new(Shared { urls, token, name, client, places, own }))
+    }
+
+    /// What is told late is done here once more: it may have been fetched from there again meanwhile.
+    pub(crate) fn set_own(&self, handle: Handle) {
+        let _ = self.0.own.set(handle);
     }
 
     pub(crate) fn is_loop(&self, headers: &HeaderMap) -> bool {
@@ -86,6 +101,8 @@ impl Regions {
         limit: Duration,
     ) -> Result<Value, String> {
         let said = async {
+            // It is never closed.
+            let _place = self.0.places.acquire().await?;
             let request = self.request(url, path, headers, body)?;
             let response = self.0.client.request(request).await?;
             let status = response.status();

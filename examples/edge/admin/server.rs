@@ -16,11 +16,11 @@ use tokio::time::sleep;
 
 use super::Admin;
 
-/// Time for the head of a request, and for a connection to be idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the head of a request, and for a connection to be idle: who says nothing is not to hold a place for long.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections at once; more of them wait.
-const MAX_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 1024;
 
 /// Pause after an accept that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,13 +1,14 @@
 //! What answers have changed that the regional caches have not seen.
 
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::HeaderMap;
 use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tower_cdn::Changed;
 
 use super::Regions;
@@ -25,14 +26,12 @@ static AGAIN: Semaphore = Semaphore::const_new(1024);
 impl Regions {
     /// Tells all of them. Done when each has been told, or could not be told the first time.
     pub(crate) async fn tell(self, changed: Changed) {
-        let uris: Vec<_> = changed.uris().iter().map(ToString::to_string).collect();
-        let body = json!({ "uris": uris, "groups": changed.groups() }).to_string();
-        let body = Bytes::from(body);
+        let bodies = bodies(&changed);
         let mut first = Vec::new();
         for url in self.0.urls.iter().cloned() {
             let (told, is_told) = oneshot::channel();
             // The client may leave.
-            tokio::spawn(self.clone().tell_one(url, body.clone(), told));
+            tokio::spawn(self.clone().tell_one(url, changed.clone(), bodies.clone(), told));
             first.push(is_told);
         }
         for is_told in first {
@@ -41,28 +40,86 @@ impl Regions {
         }
     }
 
-    async fn tell_one(self, url: OriginUrl, body: Bytes, told: oneshot::Sender<()>) {
-        let headers = HeaderMap::new();
-        let first = self.say(&url, "/changed", &headers, body.clone(), TIMEOUT).await;
+    async fn tell_one(
+        self,
+        url: OriginUrl,
+        changed: Changed,
+        bodies: Vec<Bytes>,
+        told: oneshot::Sender<()>,
+    ) {
+        let first = self.say_all(&url, &bodies).await;
         drop(told);
         let Err(why) = first else { return };
         warn(&url, &why);
         let Ok(_place) = AGAIN.try_acquire() else { return };
         for pause in PAUSES {
             sleep(pause).await;
-            if self.say(&url, "/changed", &headers, body.clone(), TIMEOUT).await.is_ok() {
+            if self.say_all(&url, &bodies).await.is_ok() {
+                // It may have been fetched from there again meanwhile.
+                if let Some(own) = self.0.own.get() {
+                    own.changed(&changed);
+                }
                 return;
             }
         }
         warn(&url, "it has been tried again");
     }
+
+    async fn say_all(&self, url: &OriginUrl, bodies: &[Bytes]) -> Result<(), String> {
+        for body in bodies {
+            self.say(url, "/changed", &HeaderMap::new(), body.clone(), TIMEOUT).await?;
+        }
+        Ok(())
+    }
 }
 
+/// In pieces that no region refuses.
+fn bodies(changed: &Changed) -> Vec<Bytes> {
+    let uris: Vec<_> = changed.uris().iter().map(ToString::to_string).collect();
+    let groups = changed.groups();
+    let first = groups.get(..GROUPS).unwrap_or(groups);
+    let more = groups.get(first.len()..).unwrap_or_default().chunks(GROUPS);
+    let body = |groups: &[String]| json!({ "uris": uris, "groups": groups }).to_string();
+    [first].into_iter().chain(more).map(|groups| Bytes::from(body(groups))).collect()
+}
+
+/// Of at most 256 bytes each, in a body of at most 64 KiB.
+const GROUPS: usize = 100;
+
+/// When there was a warning the last time.
+static WARNED: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Once a second at most: how often there is reason to is up to clients.
 fn warn(url: &OriginUrl, why: &str) {
+    let now = Instant::now();
+    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    if warned.is_some_and(|then| now.duration_since(then) < Duration::from_secs(1)) {
+        return;
+    }
+    *warned = Some(now);
+    drop(warned);
     let OriginUrl { scheme, authority } = url;
     // A warning that cannot be written must not stop the server.
     let _ = writeln!(
         io::stderr(),
         "edge: {scheme}://{authority} does not know what has changed: {why}"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_groups_are_told_in_pieces_each_with_all_uris() {
+        let of = |count: usize| {
+            let changed = Changed::new(hyper::Uri::from_static("http://a/"));
+            bodies(&(0..count).fold(changed, |changed, n| changed.group(n.to_string())))
+        };
+        assert_eq!(of(0), [r#"{"groups":[],"uris":["http://a/"]}"#]);
+        assert_eq!([of(100).len(), of(101).len(), of(250).len()], [1, 2, 3]);
+        for body in of(250) {
+            crate::admin::order::Order::read_changed(&body).expect("an order");
+        }
+    }
 }

@@ -101,7 +101,8 @@ fn rules(section: &mut Section<'_>, named: &Named<'_>) -> Behaviour {
     let keys = section.word("keys").and_then(|name| named.keys.find(&name, mistakes));
     let mut behaviour = if is_dynamic {
         section.conflict(&["policy", "keys"], "`dynamic`, under which nothing is cached");
-        Behaviour::dynamic()
+        // It has no policy of its own, but has to know loops.
+        Behaviour::dynamic().policy((named.mark)(CachePolicy::default()))
     } else {
         Behaviour::new((named.mark)(policy.unwrap_or_default()))
     };
@@ -154,15 +155,19 @@ pub(super) fn distribution(
             mistakes.add(later.line, error.to_string());
             continue;
         }
-        let hides =
-            |earlier: &&Pathed| refused(later.added_to(earlier.added_to(empty()))).is_some();
-        if let Some(earlier) = sound.iter().find(hides) {
-            let error = refused(later.added_to(earlier.added_to(empty())));
-            let error = error.map(|error| error.to_string()).unwrap_or_default();
-            mistakes.add(later.line, format!("{error} (line {})", earlier.line));
-        }
         all = later.added_to(all);
         sound.push(later);
+    }
+    // Which one hides another is looked for only where one does: there may be many.
+    if refused(all.clone()).is_some() {
+        for (at, later) in sound.iter().enumerate() {
+            let pair = |earlier: &Pathed| refused(later.added_to(earlier.added_to(empty())));
+            let before = sound.get(..at).unwrap_or_default();
+            let hidden = before.iter().find_map(|earlier| Some((pair(earlier)?, earlier.line)));
+            if let Some((error, line)) = hidden {
+                mistakes.add(later.line, format!("{error} (line {line})"));
+            }
+        }
     }
     let mut lines: HashMap<StatusCode, usize> = HashMap::new();
     for page in pages {

@@ -110,6 +110,9 @@ fn of_words(section: &mut Section<'_>, mut policy: CachePolicy) -> CachePolicy {
     if let Some(names) = field_names(section, "target_list") {
         policy = policy.target_list(names);
     }
+    if let Some(pass) = section.flag("pass_tags") {
+        policy = policy.pass_tags(pass);
+    }
     if let Some(names) = field_names(section, "tag_fields") {
         policy = policy.tag_fields(names);
     }
