@@ -154,6 +154,10 @@ impl Engine {
 
     /// Withdraws notes, many at once, since a store may make one step of them. Returns those that are left.
     async fn withdraw(&self, numbers: Vec<u64>) -> Vec<u64> {
+        // Mostly a rule takes the place of one other.
+        if let [number] = *numbers {
+            return if self.note_at(number, None).await { Vec::new() } else { numbers };
+        }
         let mut left = Vec::new();
         for some in numbers.chunks(AT_ONCE) {
             let done = join_all(some.iter().map(|number| self.note_at(*number, None))).await;
