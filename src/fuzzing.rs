@@ -14,6 +14,7 @@ use crate::{
         range::{self, Wanted},
         reuse::{self, Verdict},
         selecting::{self, Nominated},
+        stored_fields,
         storing::{self, Candidate},
         targeted, trailers, validation,
     },
@@ -172,9 +173,9 @@ impl Said {
         trailers::storable(trailers, &self.0, &[], max)
     }
 
-    /// What `storing::Unstorable` leaves.
+    /// What `stored_fields::Unstorable` leaves.
     pub fn remove_unstorable(&self, headers: &mut HeaderMap, cookies: SetCookie) {
-        let unstorable = storing::Unstorable::of(headers, &self.0, cookies);
+        let unstorable = stored_fields::Unstorable::of(headers, &self.0, cookies);
         let left = headers.iter().filter(|(name, _)| !unstorable.contains(name));
         *headers = left.map(|(name, value)| (name.clone(), value.clone())).collect();
     }

@@ -142,7 +142,7 @@ impl Behaviour {
         }
     }
 
-    /// For one under which nothing is cached: what its requests carry of their way ([`CachePolicy::cdn_loop`], [`CachePolicy::via`]).
+    /// Another policy. On a [dynamic](Self::dynamic) behaviour only what requests carry of their way counts ([`CachePolicy::cdn_loop`], [`CachePolicy::via`]).
     #[must_use]
     pub fn policy(mut self, policy: CachePolicy) -> Self {
         self.policy = policy;

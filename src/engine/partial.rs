@@ -8,7 +8,8 @@ use super::{
 use crate::{
     BoxError, ContentBody, StoredHead, StoredResponse,
     semantics::{
-        storing::{self, NotStored, end_to_end},
+        stored_fields::end_to_end,
+        storing::{self, NotStored},
         validation,
     },
     stored::{Content, Kind, Parts, RareParts, ResponseHead, Whose, rope},

@@ -7,7 +7,8 @@ use crate::{
         directives::Directives,
         fields, freshness, groups,
         selecting::{self, Nominated},
-        storing::{self, Candidate, NotStored, Unstorable},
+        stored_fields::{Unstorable, end_to_end},
+        storing::{self, Candidate, NotStored},
         targeted,
     },
     stored::{self, FoundValid, Membership, Parts, RareParts, ResponseHead},
@@ -167,7 +168,7 @@ impl Engine {
             .flatten();
         let unstorable = Unstorable::of(headers, directives, self.policy.storing.set_cookie);
         let own = headers.keys().any(|name| unstorable.is_withheld(name)).then(|| {
-            let mut own = storing::end_to_end(headers.clone());
+            let mut own = end_to_end(headers.clone());
             date.iter().for_each(|date| drop(own.insert(header::DATE, date.clone())));
             own
         });

@@ -1,5 +1,5 @@
 //! Which trailer fields may be stored, and replayed to others (RFC 9110 section 6.5, RFC 9111 section 3.1).
-use super::{directives::Directives, storing::HOP_BY_HOP};
+use super::{directives::Directives, stored_fields::HOP_BY_HOP};
 use http::{HeaderMap, HeaderName, header};
 
 /// What is left of the trailer section if it is to be shared: nothing that only the head may say (RFC 9110 section 6.5.1), that is for one client, or that the

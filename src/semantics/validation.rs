@@ -1,5 +1,5 @@
 //! Validation of stored responses (RFC 9111 section 4.3).
-use super::{fields, storing::HOP_BY_HOP};
+use super::{fields, stored_fields::HOP_BY_HOP};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Conditions and ranges that a client may have sent: never sent on with a fetch whose response may be stored

@@ -1,0 +1,86 @@
+//! Which fields of a response are stored (RFC 9111 section 3.1).
+use super::{directives::Directives, fields, storing::SetCookie};
+use http::{HeaderMap, HeaderName, header};
+
+/// The fields that are not.
+pub(crate) struct Unstorable<'a> {
+    listed: Vec<HeaderName>,
+    directives: &'a Directives,
+    cookies: SetCookie,
+}
+
+impl<'a> Unstorable<'a> {
+    pub(crate) fn of(headers: &HeaderMap, directives: &'a Directives, cookies: SetCookie) -> Self {
+        let listed = fields::list(headers, &header::CONNECTION)
+            .filter_map(|name| HeaderName::from_bytes(name).ok())
+            .collect();
+        Self { listed, directives, cookies }
+    }
+
+    pub(crate) fn contains(&self, name: &HeaderName) -> bool {
+        is_hop_by_hop(name) || self.listed.contains(name) || self.is_withheld(name)
+    }
+
+    /// The one who asked may have it, and nobody else.
+    pub(crate) fn is_withheld(&self, name: &HeaderName) -> bool {
+        self.directives.withheld_fields().any(|withheld| withheld == name)
+            || self.cookies == SetCookie::Strip && *name == header::SET_COOKIE
+    }
+}
+
+/// What is left of the fields for the one who asked: all but what belongs to the connection.
+pub(crate) fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
+    let none = Directives::default();
+    let unstorable = Unstorable::of(&headers, &none, SetCookie::Store);
+    for name in unstorable.listed.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+    headers
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    // By the first letter, since most fields begin with another one.
+    matches!(name.as_str().as_bytes().first(), Some(b'c' | b'k' | b'p' | b't' | b'u'))
+        && HOP_BY_HOP.contains(name)
+}
+
+/// Section 3.1 and RFC 9110 section 7.6.1.
+pub(crate) static HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s3_1_fields_that_are_not_stored() {
+        let headers = [
+            ("connection", "x-a, close"),
+            ("x-a", "1"),
+            ("keep-alive", "5"),
+            ("te", "trailers"),
+            ("x-b", "1"),
+            ("x-c", "1"),
+            ("x-d", "1"),
+            ("cache-control", "no-cache=\"x-b\", private=x-c"),
+        ];
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect();
+        let directives = Directives::of_response(&headers);
+        let unstorable = Unstorable::of(&headers, &directives, SetCookie::Store);
+        let left = headers.keys().filter(|name| !unstorable.contains(name));
+        let left: Vec<_> = left.map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-d", "cache-control"]);
+    }
+}
