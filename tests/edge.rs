@@ -117,3 +117,6 @@ mod upstream;
 #[allow(dead_code)]
 #[path = "../examples/edge/url.rs"]
 mod url;
+#[allow(dead_code)]
+#[path = "../examples/edge/warning.rs"]
+mod warning;

@@ -274,7 +274,7 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
     found.next().ok_or_else(|| format!("'{text}' has no address"))
 }
 
-pub(crate) fn preset(text: &str) -> Result<Preset, String> {
+fn preset(text: &str) -> Result<Preset, String> {
     match text {
         "default" => Ok(Preset::Default),
         "rfc9111" => Ok(Preset::Rfc9111),

@@ -49,6 +49,7 @@ mod upgrade;
 mod upload;
 mod upstream;
 mod url;
+mod warning;
 mod wire;
 
 use std::io::{self, Write};
@@ -221,7 +222,10 @@ fn check_file(file: &Path) -> ExitCode {
 /// Tells all mistakes of a file.
 #[cfg(feature = "origins")]
 fn refuse(mistakes: &[String]) -> ExitCode {
-    mistakes.iter().fold(ExitCode::SUCCESS, |_, mistake| fail(2, mistake))
+    for mistake in mistakes {
+        fail(2, mistake);
+    }
+    ExitCode::from(2)
 }
 
 fn runtime(workers: Option<usize>) -> io::Result<Runtime> {

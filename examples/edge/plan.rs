@@ -161,14 +161,28 @@ pub(crate) struct Marks {
 
 impl Marks {
     pub(crate) fn new() -> Self {
-        let number = RandomState::new().hash_one(std::process::id());
-        Self { loop_name: format!("edge-{number:016x}") }
+        Self { loop_name: process_name() }
     }
 
     pub(crate) fn mark(&self, policy: CachePolicy, log: bool) -> CachePolicy {
         // Only the log reads the extension.
         policy.cdn_loop(&self.loop_name).status_extension(log)
     }
+}
+
+/// While a regional cache waits for its origin, it is no worse than the origin.
+pub(crate) const REGIONAL_FIRST_BYTE: Duration = Duration::from_secs(35);
+
+impl OriginPlan {
+    /// A regional cache, which has to know what the client has asked for.
+    pub(crate) fn regional(url: OriginUrl, framing: Framing, limits: OriginLimits) -> Self {
+        Self { url, host: Host::Client, framing, limits }
+    }
+}
+
+/// Another one for each call, in any process.
+pub(crate) fn process_name() -> String {
+    format!("edge-{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
 /// Where to listen if nobody says.
@@ -188,14 +202,9 @@ impl Plan {
             },
             limits: OriginLimits::default(),
         };
-        let cache = |url: &OriginUrl| OriginPlan {
-            url: url.clone(),
-            // It has to know what the client has asked for.
-            host: Host::Client,
-            framing: origin.framing,
-            // While it waits for its origin, it is no worse than the origin.
-            limits: OriginLimits { first_byte: Duration::from_secs(35), ..OriginLimits::default() },
-        };
+        let limits = OriginLimits { first_byte: REGIONAL_FIRST_BYTE, ..OriginLimits::default() };
+        let cache =
+            |url: &OriginUrl| OriginPlan::regional(url.clone(), origin.framing, limits.clone());
         let regional = (!args.regional.is_empty()).then(|| RegionalPlan {
             caches: args.regional.iter().map(cache).collect(),
             by: args.regional_by,

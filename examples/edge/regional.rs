@@ -45,7 +45,7 @@ pub(crate) fn before(
 
 /// An error response of a regional cache is the origin's: no other cache can do better.
 fn policy(plan: &RegionalPlan) -> FailoverPolicy {
-    // Longer than it has to give an answer, connecting included: it says itself what was too slow.
+    // Longer than an answer takes, its turn and connecting included: it says itself what was too slow.
     let limits = plan.caches.iter().map(|cache| &cache.limits);
     let longest = limits.map(|limits| limits.connect.saturating_add(limits.first_byte)).max();
     let timeout = longest.unwrap_or_default().saturating_add(Duration::from_secs(5));

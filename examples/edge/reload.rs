@@ -2,7 +2,6 @@
 //! it said before, and a file with mistakes leaves all as it is.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +20,7 @@ use crate::look::{Look, Looks};
 use crate::plan::{Fixed, Marks, Plan, Rules};
 use crate::signals::Hangups;
 use crate::upgrade::Tunnels;
+use crate::warning::warn;
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -130,9 +130,4 @@ impl Running {
         }
         warn(&format!("{file}: taken"));
     }
-}
-
-fn warn(text: &str) {
-    // A line that cannot be written must not stop the program.
-    let _ = writeln!(io::stderr(), "edge: {text}");
 }

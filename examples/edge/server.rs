@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::io::{self, Write};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use crate::front::Front;
 use crate::signals::Signals;
 use crate::stream::{self, Peer, Stream};
 use crate::upgrade::Tunnels;
+use crate::warning::warn;
 
 /// Time for the head of a request, and for a connection to be idle between two.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -154,9 +155,4 @@ fn is_of_the_body(error: &(dyn Error + Send + Sync + 'static)) -> bool {
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
-}
-
-fn warn(text: &str) {
-    // A warning that cannot be written must not stop the server.
-    let _ = writeln!(io::stderr(), "edge: {text}");
 }

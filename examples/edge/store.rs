@@ -25,12 +25,10 @@ pub(crate) fn layer(plan: &StorePlan) -> Result<(Builder, Disk), String> {
 
 #[cfg(all(unix, feature = "disk", feature = "tiered"))]
 fn on_disk(memory: Option<(MemoryStore, u64)>, plan: &DiskPlan) -> Result<(Builder, Disk), String> {
-    use std::error::Error;
     use tower_cdn::{Tiered, store::DiskStore};
 
     let store = DiskStore::open(&plan.directory, plan.size).map_err(|error| {
-        let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-        format!("the disk at {}: {error}{cause}", plan.directory.display())
+        format!("the disk at {}: {}", plan.directory.display(), crate::fault::chain(&error))
     })?;
     let disk = Disk { store: Some(store.clone()) };
     let builder = match memory {

@@ -74,24 +74,18 @@ impl Distribution {
 
     /// The place of the behaviour that is for this request; `None` for the default.
     pub(crate) fn route(&self, uri: &Uri, headers: &HeaderMap) -> Option<usize> {
-        let (host, path) = (self.host_of(uri, headers), uri.path());
+        let (host, path) = (host_of(uri, headers), uri.path());
         self.behaviours.iter().position(|matched| {
             matched.path.matches(path)
                 && matched.host.as_ref().is_none_or(|wanted| wanted.matches(host))
         })
     }
+}
 
-    /// The host that the key will have: what is chosen by another one would be stored under the key of another behaviour.
-    fn host_of<'a>(&'a self, uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
-        if let Some(host) = uri.host() {
-            return host;
-        }
-        let named = headers.get(header::HOST).filter(|host| !host.is_empty());
-        match named {
-            Some(host) => host.to_str().unwrap_or_default(),
-            None => self.default.keys.default_host_name().unwrap_or_default(),
-        }
-    }
+/// Of a request whose host is settled: it is the one that the key has.
+fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
+    let named = || headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    uri.host().or_else(named).unwrap_or_default()
 }
 
 /// What becomes of the requests that fall under it.

@@ -50,9 +50,6 @@ impl Engine {
         {
             return Begin::Answer(self.refuse(StatusCode::LOOP_DETECTED, Detail::Loop));
         }
-        if self.keys.settle_host(&mut request).is_err() {
-            return Begin::Answer(self.refuse(StatusCode::BAD_REQUEST, Detail::BadRequest));
-        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             self.mark(request.version(), request.headers_mut());
             return if invalidation::is_unsafe(request.method()) {

@@ -20,8 +20,6 @@ impl<T: 'static> GoesOn<T> {
     }
 }
 
-impl<T: 'static> Unpin for GoesOn<T> {}
-
 impl<T: 'static> Future for GoesOn<T> {
     type Output = T;
 

@@ -1,5 +1,5 @@
 //! Under which rules something may have been stored: those of all distributions that the cache has had.
-use crate::{Behaviour, CachePolicy, KeyPolicy};
+use crate::{CachePolicy, KeyPolicy};
 use std::{
     sync::{
         PoisonError, RwLock,
@@ -17,11 +17,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn learn(&self, behaviour: &Behaviour) {
-        self.learn_rules(&behaviour.policy, &behaviour.keys);
-    }
-
-    pub(super) fn learn_rules(&self, policy: &CachePolicy, keys: &KeyPolicy) {
+    pub(super) fn learn(&self, policy: &CachePolicy, keys: &KeyPolicy) {
         let seconds = policy.rules_live().as_secs().saturating_add(1);
         self.rules_live.fetch_max(seconds, Ordering::Relaxed);
         let mut known = self.keys.write().unwrap_or_else(PoisonError::into_inner);

@@ -181,6 +181,8 @@ fn combine(
             Whose::New => new.read(),
         });
     }
+    // The trailers of a part are not those of the whole.
+    bodies.push(Content::from(Bytes::new()).read());
     let content = Content::once(Some(parts.len()), ContentBody::chain(bodies));
     let part = Some(parts).filter(|parts| !parts.is_complete());
     head.rare = RareParts { part, ..(*head.rare).clone() }.into();

@@ -4,7 +4,7 @@ use crate::{
     Behaviour, CacheBody, Distribution, Dynamic, OriginName, distribution::ErrorPage,
     semantics::cache_status::Detail,
 };
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ struct Routed {
 /// Where a request goes.
 pub(crate) enum Route<'a, B> {
     To(&'a Arc<Engine>),
-    /// Its behaviour does not allow it.
+    /// Nobody knows for which host it is, or its behaviour does not allow it.
     Refused(Response<CacheBody<B>>),
 }
 
@@ -43,13 +43,13 @@ impl Engines {
     /// The same cache under another distribution.
     pub(crate) fn under(&self, distribution: Distribution) -> Self {
         let Engine { shared, policy, keys, .. } = &*self.default;
-        shared.known.learn_rules(policy, keys);
+        shared.known.learn(policy, keys);
         Self::routed(&self.default, distribution)
     }
 
     fn routed(engine: &Engine, distribution: Distribution) -> Self {
         let under = |behaviour: &Behaviour| {
-            engine.shared.known.learn(behaviour);
+            engine.shared.known.learn(&behaviour.policy, &behaviour.keys);
             Arc::new(engine.under(behaviour))
         };
         let engines = distribution.behaviours.iter().map(|m| under(&m.behaviour)).collect();
@@ -70,13 +70,13 @@ impl Engines {
 
     /// Makes a request what its behaviour lets through, and finds its engine; or the answer, if it is not allowed.
     pub(crate) fn route<Q: Body, B>(&self, request: &mut Request<Q>) -> Route<'_, B> {
-        let Some(routed) = &self.routed else { return Route::To(&self.default) };
-        let Routed { distribution, engines, .. } = &**routed;
-        // RFC 9112 section 3.2: which of two hosts would it be for?
-        if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
+        // All behaviours have one default host.
+        if self.default.keys.settle_host(request).is_err() {
             let refused = self.default.refuse(StatusCode::BAD_REQUEST, Detail::BadRequest);
             return Route::Refused(refused);
         }
+        let Some(routed) = &self.routed else { return Route::To(&self.default) };
+        let Routed { distribution, engines, .. } = &**routed;
         let matched = distribution.route(request.uri(), request.headers());
         let of = |at: usize| Some((&distribution.behaviours.get(at)?.behaviour, engines.get(at)?));
         let (behaviour, engine) =

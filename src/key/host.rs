@@ -4,27 +4,27 @@ use http::{HeaderValue, Request, header, request::Parts};
 
 impl KeyPolicy {
     /// Makes `Host` name what the key names, so that whoever the request is forwarded to answers for that host: the authority of an absolute target wins over
-    /// `Host` (RFC 9112 section 3.2.2, RFC 9113 section 8.3.1), and who names no host is taken to name the default one.
+    /// `Host` (RFC 9112 section 3.2.2, RFC 9113 section 8.3.1), and who names no host is taken to name the default one. Two hosts
+    /// are none (RFC 9112 section 3.2).
     pub(crate) fn settle_host<Q>(&self, request: &mut Request<Q>) -> Result<(), NoKey> {
-        let Some(authority) = request.uri().authority() else {
-            if let Some(host) = &self.default_host
-                && request.headers().get(header::HOST).is_none_or(HeaderValue::is_empty)
-            {
-                let host = HeaderValue::from_str(host).map_err(|_| NoKey::Malformed)?;
-                request.headers_mut().insert(header::HOST, host);
-            }
-            return Ok(());
-        };
         let mut named = request.headers().get_all(header::HOST).iter();
         let (first, more) = (named.next(), named.next());
-        // RFC 9110 section 4.2.4: a host that hides behind a user name.
-        if more.is_some() || authority.as_str().contains('@') {
+        if more.is_some() {
             return Err(NoKey::Malformed);
         }
-        if first.is_some_and(|host| host != authority.as_str()) {
-            let host = HeaderValue::from_str(authority.as_str()).map_err(|_| NoKey::Malformed)?;
-            request.headers_mut().insert(header::HOST, host);
-        }
+        let host = match (request.uri().authority(), &self.default_host) {
+            // RFC 9110 section 4.2.4: a host that hides behind a user name.
+            (Some(authority), _) if authority.as_str().contains('@') => {
+                return Err(NoKey::Malformed);
+            }
+            (Some(authority), _) if first.is_some_and(|host| host != authority.as_str()) => {
+                authority.as_str()
+            }
+            (None, Some(default)) if first.is_none_or(HeaderValue::is_empty) => default,
+            _ => return Ok(()),
+        };
+        let host = HeaderValue::from_str(host).map_err(|_| NoKey::Malformed)?;
+        request.headers_mut().insert(header::HOST, host);
         Ok(())
     }
 
@@ -77,6 +77,7 @@ mod tests {
             ("/", vec![], Some(vec![])),
             ("*", vec![""], Some(vec![""])),
             ("http://a.example/", vec!["a.example", "a.example"], None),
+            ("/", vec!["a.example", "b.example"], None),
             ("http://a.example@b.example/", vec!["b.example"], None),
         ] {
             let want: Option<Vec<String>> =
@@ -93,5 +94,6 @@ mod tests {
         {
             assert_eq!(settled(&policy, "/", &hosts), Some(vec![want.to_owned()]), "{hosts:?}");
         }
+        assert_eq!(settled(&policy, "/", &["", "b.example"]), None);
     }
 }

@@ -127,10 +127,6 @@ impl KeyPolicy {
         own.map_or(Ok(()), Err)
     }
 
-    pub(crate) fn default_host_name(&self) -> Option<&str> {
-        self.default_host.as_deref()
-    }
-
     /// The scheme of requests whose target has none is `https`. Default: `http`.
     #[must_use]
     pub fn https(mut self, https: bool) -> Self {

@@ -7,8 +7,8 @@ use std::{future::Future, pin::Pin};
 /// Implemented by [`Handle`](crate::Handle) and [`Handles`](crate::Handles), for caches of this process, and by closures, for those elsewhere.
 ///
 /// # Cancel safety
-/// It is asked as soon as the answer is there, and the client's response waits until its future is done. If the client leaves meanwhile, the future is dropped: one that has to
-/// come to its end should be a task.
+/// It is asked as soon as the answer is there, and the client's response waits until its future is done. If the client leaves meanwhile, the edge's cache goes on with it for
+/// [`CachePolicy::fetch_timeout`](crate::CachePolicy::fetch_timeout) at most, and then the future is dropped: one that has to come to its end should be a task.
 ///
 /// # Example: a cache in another process
 /// ```

@@ -69,7 +69,7 @@ impl ContentBody {
         Self { reading: Reading::Arriving(reader), trailers: None }
     }
 
-    /// One body behind the other, without trailers.
+    /// One body behind the other, with the trailers of the last one.
     pub(crate) fn chain(bodies: Vec<Self>) -> Self {
         Self { reading: Reading::Chain(bodies.into()), trailers: None }
     }
@@ -106,6 +106,8 @@ impl ContentBody {
                 Reading::Chain(bodies) => {
                     let Some(body) = bodies.front_mut() else { return Poll::Ready(None) };
                     match ready!(body.poll_next(cx)) {
+                        // What has come before was for another part.
+                        Some(Ok(frame)) if frame.is_trailers() && bodies.len() > 1 => continue,
                         Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
                         Some(Err(error)) => {
                             bodies.clear();

@@ -104,7 +104,7 @@ error_ttl_of = [{ status = 99, ttl = "1s" }] #! status: a whole number from 100 
 query = "some" #! query: 'some' is not one of "all", "none"
 query_except = ["a"] #! query_except: not together with `query`
 cookies = "a" #! cookies: a list
-default_host = "a/b" #! default_host: 'a/b' is not a host
+default_host = "a/" #! default_host: 'a/' is not a host
 
 [origins.site]
 url = "http://user:secret@host" #! credentials are not allowed

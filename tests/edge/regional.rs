@@ -117,7 +117,7 @@ fn what_one_edge_has_fetched_the_other_one_gets_from_the_region() {
         assert_eq!(status.matches("cache-status:").count(), 2, "{n}: {status}");
     }
     assert_eq!((far.seen(), direct.seen()), (vec!["GET /a".to_owned()], Vec::new()));
-    // The way is told to the origin, and is no loop.
+    // Another process in the row is no loop.
     assert_eq!(text(&edges[0], "/b"), "hello");
     assert_eq!(far.seen().len(), 2);
 }

@@ -1,12 +1,12 @@
 //! An origin that answers any number of requests, and can be killed and come back.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-/// Answers each request with its name, its count of requests and the target, by the fields that its answers have.
+/// An origin whose answers are made of the heads of requests, and which keeps these heads.
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
@@ -114,6 +114,13 @@ fn serve(connection: TcpStream, shared: &Shared) {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
+        }
+        let length = head
+            .to_ascii_lowercase()
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+        if connection.read_exact(&mut vec![0; length.unwrap_or(0)]).is_err() {
+            return;
         }
         shared.requests.fetch_add(1, Ordering::SeqCst);
         shared.heads.lock().expect("no panic").push(head.clone());

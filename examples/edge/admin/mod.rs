@@ -35,7 +35,7 @@ pub(crate) use token::Token;
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The largest body of a request.
-const MAX_BODY: usize = 64 << 10;
+const MAX_BODY: usize = 1 << 20;
 
 /// Time for a body to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);

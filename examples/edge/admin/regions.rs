@@ -1,6 +1,5 @@
 //! The regional caches behind this one: what is said here is said there first.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 use tower_cdn::Handle;
 
 use super::{BoxError, Token};
+use crate::plan::process_name;
 use crate::url::OriginUrl;
 
 /// RFC 8586: regions that name each other would not come to an end.
@@ -51,7 +51,7 @@ const PLACES: usize = 8;
 
 impl Regions {
     pub(crate) fn new(urls: Vec<OriginUrl>, token: Option<Token>) -> Self {
-        let name = format!("edge-{:016x}", RandomState::new().hash_one(std::process::id()));
+        let name = process_name();
         let tls = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1();
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())

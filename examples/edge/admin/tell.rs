@@ -1,6 +1,5 @@
 //! What answers have changed that the regional caches have not seen.
 
-use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use bytes::Bytes;
 use hyper::header::HeaderMap;
 use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tower_cdn::Changed;
 
 use super::Regions;
@@ -47,7 +46,10 @@ impl Regions {
         bodies: Vec<Bytes>,
         told: oneshot::Sender<()>,
     ) {
-        let first = self.say_all(&url, &bodies).await;
+        let first = match timeout(TIMEOUT, self.say_all(&url, &bodies)).await {
+            Ok(told) => told,
+            Err(_) => Err(format!("no answer within {TIMEOUT:?}")),
+        };
         drop(told);
         let Err(why) = first else { return };
         warn(&url, &why);
@@ -73,18 +75,32 @@ impl Regions {
     }
 }
 
-/// In pieces that no region refuses.
+/// In pieces that no region refuses, each with all URIs: the groups are those of their origins.
 fn bodies(changed: &Changed) -> Vec<Bytes> {
     let uris: Vec<_> = changed.uris().iter().map(ToString::to_string).collect();
-    let groups = changed.groups();
-    let first = groups.get(..GROUPS).unwrap_or(groups);
-    let more = groups.get(first.len()..).unwrap_or_default().chunks(GROUPS);
-    let body = |groups: &[String]| json!({ "uris": uris, "groups": groups }).to_string();
-    [first].into_iter().chain(more).map(|groups| Bytes::from(body(groups))).collect()
+    let mut pieces: Vec<Vec<&String>> = vec![Vec::new()];
+    let mut left = PIECE;
+    for group in changed.groups() {
+        match (left.checked_sub(group.len()), pieces.last_mut()) {
+            (Some(rest), Some(piece)) if piece.len() < GROUPS => {
+                left = rest;
+                piece.push(group);
+            }
+            _ => {
+                left = PIECE.saturating_sub(group.len());
+                pieces.push(vec![group]);
+            }
+        }
+    }
+    let body = |groups| Bytes::from(json!({ "uris": uris, "groups": groups }).to_string());
+    pieces.into_iter().map(body).collect()
 }
 
-/// Of at most 256 bytes each, in a body of at most 64 KiB.
-const GROUPS: usize = 100;
+/// Groups in a piece: with a few URIs they are fewer than a region takes.
+const GROUPS: usize = 500;
+
+/// Bytes of groups in a piece, of which JSON may make six times as many.
+const PIECE: usize = 64 << 10;
 
 /// When there was a warning the last time.
 static WARNED: Mutex<Option<Instant>> = Mutex::new(None);
@@ -99,11 +115,7 @@ fn warn(url: &OriginUrl, why: &str) {
     *warned = Some(now);
     drop(warned);
     let OriginUrl { scheme, authority } = url;
-    // A warning that cannot be written must not stop the server.
-    let _ = writeln!(
-        io::stderr(),
-        "edge: {scheme}://{authority} does not know what has changed: {why}"
-    );
+    crate::warning::warn(&format!("{scheme}://{authority} does not know what has changed: {why}"));
 }
 
 #[cfg(test)]
@@ -117,8 +129,13 @@ mod tests {
             bodies(&(0..count).fold(changed, |changed, n| changed.group(n.to_string())))
         };
         assert_eq!(of(0), [r#"{"groups":[],"uris":["http://a/"]}"#]);
-        assert_eq!([of(100).len(), of(101).len(), of(250).len()], [1, 2, 3]);
-        for body in of(250) {
+        assert_eq!([of(500).len(), of(501).len(), of(1_250).len()], [1, 2, 3]);
+        let long = Changed::new(format!("http://a/{}", "a".repeat(60_000)).parse().expect("a URI"));
+        let long = (0..3).fold(long, |changed, _| changed.group("\u{1}".repeat(40_000)));
+        let long = bodies(&long);
+        assert_eq!(long.len(), 3);
+        assert!(long.iter().all(|body| body.len() <= super::super::MAX_BODY));
+        for body in of(1_250).into_iter().chain(long) {
             crate::admin::order::Order::read_changed(&body).expect("an order");
         }
     }

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
 use tower_cdn::KeyPolicy;
 use tower_cdn::origins::FailoverPolicy;
 
@@ -69,12 +68,10 @@ fn failover(section: &mut Section<'_>) -> FailoverPolicy {
         policy = policy.failures(u32::try_from(failures).unwrap_or(u32::MAX));
     }
     let (first, longest) = (section.duration("pause"), section.duration("longest_pause"));
-    if let (Some(first), Some(longest)) = (first, longest)
-        && first > longest
-    {
+    let first = first.unwrap_or(PAUSE);
+    if longest.is_some_and(|longest| first > longest) {
         section.conflict(&["longest_pause"], "a longer `pause`");
     }
-    let first = first.unwrap_or(PAUSE);
     policy.pause(first, longest.unwrap_or(LONGEST_PAUSE))
 }
 
@@ -96,11 +93,7 @@ fn check(mut section: Section<'_>) -> Option<CheckPlan> {
         }
         Some(every)
     });
-    let host = section.get("host").and_then(|value| {
-        value.parsed(|text| {
-            HeaderValue::from_str(text).map_err(|_| format!("'{text}' is not a host"))
-        })
-    });
+    let host = section.get("host").and_then(|value| value.parsed(super::origins::host));
     let statuses = statuses(&mut section, "statuses");
     section.end();
     Some(CheckPlan { path: path?, every: every.unwrap_or(CHECK_EVERY), host, statuses })

@@ -2,9 +2,9 @@
 
 use tower_cdn::{Influential, KeyPolicy, Parameters};
 
+use super::origins::host;
 use super::section::Section;
 use super::value::Value;
-use crate::url;
 
 pub(super) fn read(mut section: Section<'_>) -> KeyPolicy {
     let mut policy = KeyPolicy::default();
@@ -34,7 +34,7 @@ pub(super) fn read(mut section: Section<'_>) -> KeyPolicy {
         policy = policy.influential(what);
     }
     if let Some(host) = section.get("default_host").and_then(|value| value.parsed(host)) {
-        policy = policy.default_host(host);
+        policy = policy.default_host(host.to_str().unwrap_or_default());
     }
     if let Some(https) = section.flag("https") {
         policy = policy.https(https);
@@ -56,9 +56,4 @@ fn parameters(value: Value<'_>) -> Option<Parameters> {
 
 fn names(value: &Value<'_>) -> Option<Vec<String>> {
     value.list_of(|value| value.text().map(ToOwned::to_owned))
-}
-
-fn host(text: &str) -> Result<String, String> {
-    let url = url::parse(&format!("http://{text}"));
-    url.map(|_| text.to_owned()).map_err(|_| format!("'{text}' is not a host"))
 }

@@ -58,7 +58,7 @@ fn of_server(section: &mut Section<'_>, framing: Framing, limits: OriginLimits) 
 }
 
 /// A name that may be sent as `Host`.
-fn host(text: &str) -> Result<HeaderValue, String> {
+pub(super) fn host(text: &str) -> Result<HeaderValue, String> {
     match url::parse(&format!("http://{text}")) {
         Ok(OriginUrl { authority, .. }) if authority.as_str() == text => {
             HeaderValue::from_str(text).map_err(|_| format!("'{text}' is not a host"))

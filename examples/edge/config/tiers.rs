@@ -4,7 +4,6 @@
 use std::env;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::names::Names;
 use super::origins;
@@ -12,7 +11,7 @@ use super::section::Section;
 use crate::admin::Token;
 use crate::admin::token::VARIABLE;
 use crate::args;
-use crate::plan::{By, Host, OriginPlan, RegionalPlan};
+use crate::plan::{By, OriginPlan, REGIONAL_FIRST_BYTE, RegionalPlan};
 use crate::response::Framing;
 use crate::url::{self, OriginUrl};
 
@@ -34,19 +33,12 @@ pub(super) fn regional(mut section: Section<'_>, sources: &Names<()>) -> Regiona
     for name in &local {
         sources.find(name, section.mistakes);
     }
-    // While it waits for its origin, it is no worse than the origin.
-    let limits = origins::limits(&mut section, Duration::from_secs(35));
+    let limits = origins::limits(&mut section, REGIONAL_FIRST_BYTE);
     let admin = section.get("admin");
     let admin_line = admin.as_ref().map_or(section.line, |value| value.line());
     let admin = admin.and_then(|value| value.list_of(|value| value.parsed(url::parse)));
     section.end();
-    let cache = |url: OriginUrl| OriginPlan {
-        url,
-        // It has to know what the client has asked for.
-        host: Host::Client,
-        framing: Framing::Proven,
-        limits: limits.clone(),
-    };
+    let cache = |url| OriginPlan::regional(url, Framing::Proven, limits.clone());
     let plan = caches.map(|urls| RegionalPlan {
         caches: urls.into_iter().map(cache).collect(),
         by,

@@ -22,7 +22,7 @@ pub(super) struct Invalidated {
 impl Invalidated {
     /// False if there were too many: everything that is stored has to count as invalid then.
     pub(super) fn add(&mut self, primary: &CacheKey, number: u64) -> bool {
-        let fits = self.undeleted.len() < MAX_UNDELETED;
+        let fits = self.undeleted.len() < MAX_UNDELETED || self.undeleted.contains_key(primary);
         if !fits {
             self.undeleted.clear();
         }

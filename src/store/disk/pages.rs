@@ -72,13 +72,13 @@ impl Pages {
 
     fn write_header(&self) -> io::Result<()> {
         let mut known = self.known();
-        let Some(header) = known.next.take() else { return Ok(()) };
+        let Some(header) = known.next.clone() else { return Ok(()) };
         let (before, after) = (sum(0, &known.header), sum(0, &header));
         let both: Vec<u8> = [before, after].iter().flat_map(|sum| sum.to_be_bytes()).collect();
         self.checksums.write_all_at(&both, 0)?;
         self.sync_files()?;
         self.file.write_all_at(&header, 0)?;
-        known.header = header;
+        (known.header, known.next) = (header, None);
         Ok(())
     }
 
