@@ -842,3 +842,32 @@ fn a_record_of_more_fields_than_a_map_has_room_for_is_damaged() {
     }
     StoredHead::from_bytes(record).unwrap_err();
 }
+
+#[tokio::test(start_paused = true)]
+async fn rfc9112_s3_2_an_unsafe_request_with_two_hosts_goes_nowhere() {
+    // The origin acted on it, and nothing was made invalid: nobody knew of which host.
+    let w = world();
+    let post = w.post("/").origin_form("/").header("host", "a.example").header("host", "b.example");
+    assert_eq!(post.await.status, 400);
+    assert_eq!(w.origin.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_trailers_of_a_part_are_not_those_of_the_whole() {
+    // They came to stand behind the combined response.
+    let w = world_of(as_asked());
+    w.origin.always("/", halves);
+    w.get("/").header("range", "bytes=0-4").told().await;
+    let (second, feed) = answer(206).max_age(10).etag("\"a\"").fed();
+    w.origin.says("/", second.header("content-range", "bytes 5-9/10"));
+    let asked = w.get("/").header("range", "bytes=5-9").start_told();
+    settle().await;
+    feed.chunk("56789");
+    feed.trailers(&[("x-sum", "1")]);
+    feed.end();
+    assert_eq!(asked.await.unwrap(), "206 56789 (partial)");
+    settle().await;
+    let whole = w.get("/").await;
+    assert_eq!(whole.how(), "hit");
+    assert!(whole.trailers().await.is_none());
+}
