@@ -7,20 +7,22 @@ impl KeyPolicy {
     /// `Host` (RFC 9112 section 3.2.2, RFC 9113 section 8.3.1), and who names no host is taken to name the default one. Two hosts
     /// are none (RFC 9112 section 3.2).
     pub(crate) fn settle_host<Q>(&self, request: &mut Request<Q>) -> Result<(), NoKey> {
-        let mut named = request.headers().get_all(header::HOST).iter();
-        let (first, more) = (named.next(), named.next());
-        if more.is_some() {
+        let headers = request.headers();
+        // Most requests have no field twice, and need not be asked for this one.
+        let repeats = headers.len() > headers.keys_len();
+        if repeats && headers.get_all(header::HOST).iter().nth(1).is_some() {
             return Err(NoKey::Malformed);
         }
+        let named = || headers.get(header::HOST);
         let host = match (request.uri().authority(), &self.default_host) {
             // RFC 9110 section 4.2.4: a host that hides behind a user name.
             (Some(authority), _) if authority.as_str().contains('@') => {
                 return Err(NoKey::Malformed);
             }
-            (Some(authority), _) if first.is_some_and(|host| host != authority.as_str()) => {
+            (Some(authority), _) if named().is_some_and(|host| host != authority.as_str()) => {
                 authority.as_str()
             }
-            (None, Some(default)) if first.is_none_or(HeaderValue::is_empty) => default,
+            (None, Some(default)) if named().is_none_or(HeaderValue::is_empty) => default,
             _ => return Ok(()),
         };
         let host = HeaderValue::from_str(host).map_err(|_| NoKey::Malformed)?;
