@@ -299,7 +299,7 @@ pub fn key(
     policy.key(head).map(|keyed| (keyed.key, keyed.query)).map_err(|why| format!("{why:?}"))
 }
 
-/// `Survey`: its flags in the order of their names, the lines of `Host`, and the bytes.
+/// `Survey`: its flags in the order of their names, the lines of `Host`, and the bytes at most.
 pub fn survey(headers: &HeaderMap) -> ([bool; 8], usize, usize) {
     let s = Survey::of(headers);
     let flags = [
@@ -312,7 +312,7 @@ pub fn survey(headers: &HeaderMap) -> ([bool; 8], usize, usize) {
         s.is_grpc,
         s.upgrade,
     ];
-    (flags, s.hosts, s.bytes)
+    (flags, s.hosts, s.at_most)
 }
 
 /// `KeyPolicy::settle_host`, then `KeyPolicy::prepare`: what becomes of a request that has a key.

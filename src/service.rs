@@ -1,11 +1,17 @@
 //! The service: always ready, and ready at once with what is stored.
 use crate::{
     BoxError, CacheBody, CacheStatus,
-    engine::{Engine, Engines, Route, begin::Begin, request::respond, write_through},
+    engine::{
+        Age, Engine, Engines, Route,
+        begin::{Begin, Pass},
+        request::respond,
+        write_through,
+    },
     error_page,
+    semantics::cache_status::Forward,
 };
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use std::{
@@ -69,25 +75,39 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        if self.engines.has_error_pages()
-            && let Some(again) = error_page::Again::of(&request)
-        {
-            let first = self.answer(request);
-            if let Inner::Ready { response: Some(response) } = &first.inner
-                && self.engines.error_page(response.status()).is_none()
-            {
-                return first;
-            }
-            let engines = Arc::clone(&self.engines);
-            let future = Box::pin(error_page::respond(first, self.clone(), engines, again));
-            return ResponseFuture { inner: Inner::Boxed { future } };
+        if self.engines.has_error_pages() {
+            return self.answer_with_page(request);
         }
         self.answer(request)
     }
 }
 
 impl<S> CdnCache<S> {
+    /// The answer, or the page that takes its place if it is an error.
+    #[inline(never)]
+    fn answer_with_page<Q, B>(&self, request: Request<Q>) -> ResponseFuture<S, Q, B>
+    where
+        S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        Q: Body + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Some(again) = error_page::Again::of(&request) else { return self.answer(request) };
+        let first = self.answer(request);
+        if let Inner::Ready { response: Some(response) } = &first.inner
+            && self.engines.error_page(response.status()).is_none()
+        {
+            return first;
+        }
+        let engines = Arc::clone(&self.engines);
+        let future = Box::pin(error_page::respond(first, self.clone(), engines, again));
+        ResponseFuture { inner: Inner::Boxed { future } }
+    }
+
     /// The answer to this very request, error or not.
+    #[inline]
     pub(crate) fn answer<Q, B>(&self, mut request: Request<Q>) -> ResponseFuture<S, Q, B>
     where
         S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
@@ -103,18 +123,58 @@ impl<S> CdnCache<S> {
                 return ResponseFuture { inner: Inner::Ready { response: Some(response) } };
             }
         };
-        let inner = match engine.begin(request) {
-            Begin::Answer(response) => Inner::Ready { response: Some(response) },
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return self.pass(engine, request);
+        }
+        let mut answer = Response::new(CacheBody::empty());
+        match engine.begin(request, &mut answer) {
+            Begin::Answered => ResponseFuture { inner: Inner::Ready { response: Some(answer) } },
+            begun => self.go_on(engine, begun),
+        }
+    }
+
+    /// A method that no stored response answers.
+    #[inline(never)]
+    fn pass<Q, B>(&self, engine: &Arc<Engine>, mut request: Request<Q>) -> ResponseFuture<S, Q, B>
+    where
+        S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        Q: Body + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let inner = match engine.pass(&mut request) {
+            Pass::Safe => {
+                let exit = Some((Arc::clone(engine), CacheStatus::forwarded(Forward::Method)));
+                Inner::Forward { future: Oneshot::new(self.inner.clone(), request), exit }
+            }
+            Pass::Unsafe => {
+                let (engine, origin) = (Arc::clone(engine), self.inner.clone());
+                Inner::Boxed { future: Box::pin(write_through::respond(engine, origin, request)) }
+            }
+            Pass::Loop => Inner::Ready { response: Some(engine.refuse_loop()) },
+        };
+        ResponseFuture { inner }
+    }
+
+    /// What could not be answered at once: apart, so that what could needs little room.
+    #[inline(never)]
+    fn go_on<Q, B>(&self, engine: &Arc<Engine>, begun: Begin<Q>) -> ResponseFuture<S, Q, B>
+    where
+        S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        Q: Body + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let inner = match begun {
+            // Polled no more.
+            Begin::Answered => Inner::Ready { response: None },
             Begin::Forward(request, status) => Inner::Forward {
                 future: Oneshot::new(self.inner.clone(), request),
                 exit: Some((Arc::clone(engine), status)),
-            },
-            Begin::Unsafe(request) => Inner::Boxed {
-                future: Box::pin(write_through::respond(
-                    Arc::clone(engine),
-                    self.inner.clone(),
-                    request,
-                )),
             },
             Begin::Ask(asked, body, look) => Inner::Boxed {
                 future: Box::pin(respond(
@@ -174,11 +234,11 @@ where
                 None => Poll::Pending,
             },
             InnerProj::Forward { future, exit } => {
-                let response = ready!(future.poll(cx))?.map(CacheBody::forwarded);
-                Poll::Ready(Ok(match exit.take() {
-                    Some((engine, status)) => engine.exit(response, status),
-                    None => response,
-                }))
+                let mut response = ready!(future.poll(cx))?.map(CacheBody::forwarded);
+                if let Some((engine, status)) = exit.take() {
+                    engine.complete(&mut response, Age::AsReceived, status);
+                }
+                Poll::Ready(Ok(response))
             }
             InnerProj::Boxed { future } => future.as_mut().poll(cx),
         }

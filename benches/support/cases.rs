@@ -8,7 +8,7 @@ use super::{
     scenes::{
         Scene, alone, at_once, floor_among, floor_hit, floor_miss, hit, hit_among,
         hit_behind_behaviours, hit_under, hit_variants, hit_without_extension, long, long_alone,
-        miss, nothing, pass, pass_untold, revalidation,
+        mapped, miss, nothing, pass, pass_untold, revalidation,
     },
 };
 use futures_util::future::{FutureExt, LocalBoxFuture};
@@ -94,6 +94,7 @@ pub(crate) const CASES: &[Case] = cases! {
     "flights/10000", 10000: at_once(10_000, 10_000);
 
     "pass/bare", 1000: alone(Origin::new(KIB), browser(SCRIPT));
+    "pass/mapped", 1000: alone(mapped(Origin::new(KIB)), browser(SCRIPT));
     "pass/method", 1000: {
         let mut request = browser(SCRIPT);
         *request.method_mut() = Method::OPTIONS;

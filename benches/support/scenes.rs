@@ -10,8 +10,9 @@ use bytes::Bytes;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use http::{HeaderName, Response, header};
 use http_body::Body;
-use std::fmt::Debug;
-use tower::{Layer, Service};
+use http_body_util::{Either, Empty, Full};
+use std::{convert::Infallible, fmt::Debug};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_cdn::{
     Behaviour, CachePolicy, CdnCache, CdnCacheLayer, Distribution, Handle, MemoryStore,
 };
@@ -259,6 +260,18 @@ pub(crate) async fn revalidation() -> Scene {
             requests
         }
         .boxed_local()
+    })
+}
+
+/// The least that a layer with a body of its own does: the inner service's body is wrapped, and nothing is looked at. It waits for readiness on a clone, as a
+/// layer has to that is always ready itself.
+pub(crate) fn mapped(
+    origin: Origin,
+) -> impl Service<Ask, Response = Response<Either<Full<Bytes>, Empty<Bytes>>>, Error = Infallible> + Clone
+{
+    service_fn(move |request| {
+        let origin = origin.clone();
+        async move { Ok(origin.oneshot(request).await?.map(Either::Left)) }
     })
 }
 

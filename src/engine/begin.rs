@@ -2,8 +2,10 @@
 use super::{
     Engine,
     deliver::{Delivery, deliver},
+    exit::Age,
     flight::Supply,
     look_up::{Found, LookUp, Peeked},
+    reception::size,
 };
 use crate::{
     Bypass, CacheBody, CacheKey, CacheStatus,
@@ -17,20 +19,29 @@ use crate::{
         reuse::Verdict,
     },
 };
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body;
 use std::sync::Arc;
 
 /// What becomes of a request.
-pub(crate) enum Begin<Q, B> {
+#[expect(clippy::large_enum_variant, reason = "a box would cost more than moving it once")]
+pub(crate) enum Begin<Q> {
     /// It is answered already.
-    Answer(Response<CacheBody<B>>),
+    Answered,
     /// It takes no part: forwarded as it came, but for its host and what it says of its way.
     Forward(Request<Q>, CacheStatus),
-    /// It takes no part, but its answer may make stored responses invalid.
-    Unsafe(Request<Q>),
     /// It needs the store, or the inner service.
     Ask(Arc<Asked>, Q, Option<Box<LookUp>>),
+}
+
+/// What becomes of a request with a method that no stored response answers.
+pub(crate) enum Pass {
+    /// It takes no part.
+    Safe,
+    /// It takes no part, but its answer may make stored responses invalid.
+    Unsafe,
+    /// It was here before.
+    Loop,
 }
 
 /// A request that takes part.
@@ -45,26 +56,19 @@ pub(crate) struct Asked {
 }
 
 impl Engine {
-    pub(crate) fn begin<Q: Body, B>(&self, mut request: Request<Q>) -> Begin<Q, B> {
-        if self.policy.loop_id.as_ref().is_some_and(|id| forwarding::is_loop(request.headers(), id))
-        {
-            return Begin::Answer(self.refuse(StatusCode::LOOP_DETECTED, Detail::Loop));
-        }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            self.mark(request.version(), request.headers_mut());
-            return if invalidation::is_unsafe(request.method()) {
-                Begin::Unsafe(request)
-            } else {
-                Begin::Forward(request, CacheStatus::forwarded(Forward::Method))
-            };
-        }
-        if self.is_dynamic {
-            self.mark(request.version(), request.headers_mut());
-            let status = CacheStatus::forwarded(Forward::Bypass).detail_of(Detail::Dynamic);
-            return Begin::Forward(request, status);
-        }
+    /// What becomes of a GET or HEAD. `answer` is an empty response, which becomes the answer if it can be given at once: a response is large, and made where it stays.
+    #[inline]
+    pub(crate) fn begin<Q: Body, B>(
+        &self,
+        request: Request<Q>,
+        answer: &mut Response<CacheBody<B>>,
+    ) -> Begin<Q> {
         let (mut head, body) = request.into_parts();
         let survey = Survey::of(&head.headers);
+        if survey.cdn_loop && self.is_loop(&head.headers) {
+            *answer = self.refuse_loop();
+            return Begin::Answered;
+        }
         if let Some(detail) = self.stays_out(&head, &body, &survey) {
             let status = CacheStatus::forwarded(Forward::Bypass).detail_of(detail);
             self.mark(head.version, &mut head.headers);
@@ -74,7 +78,8 @@ impl Engine {
         let keyed = match self.keys.surveyed_key(&head, &survey) {
             Ok(keyed) => keyed,
             Err(NoKey::Malformed) => {
-                return Begin::Answer(self.refuse(StatusCode::BAD_REQUEST, Detail::BadRequest));
+                *answer = self.refuse(StatusCode::BAD_REQUEST, Detail::BadRequest);
+                return Begin::Answered;
             }
             Err(reason @ (NoKey::TooLong | NoKey::NoHost)) => {
                 let detail = match reason {
@@ -89,14 +94,29 @@ impl Engine {
         self.keys.prepare(&mut head, keyed.query);
         let directives =
             if has_directives { self.directives(&head.headers) } else { Default::default() };
-        match self.hit(&mut head, &keyed.key, &directives, has_conditions) {
-            Ok(response) => Begin::Answer(response),
+        let asks = has_conditions;
+        match self.hit(&mut head, &keyed.key, &directives, asks, answer) {
+            Ok(()) => Begin::Answered,
             // The body is empty, but only the client's side can make one of its kind.
             Err(look) => {
-                let asked = Asked { head, primary: keyed.key, directives, asks: has_conditions };
+                let asked = Asked { head, primary: keyed.key, directives, asks };
                 Begin::Ask(Arc::new(asked), body, look)
             }
         }
+    }
+
+    /// Makes a request with a method that no stored response answers what is forwarded.
+    pub(crate) fn pass<Q>(&self, request: &mut Request<Q>) -> Pass {
+        if self.is_loop(request.headers()) {
+            return Pass::Loop;
+        }
+        self.mark(request.version(), request.headers_mut());
+        if invalidation::is_unsafe(request.method()) { Pass::Unsafe } else { Pass::Safe }
+    }
+
+    /// RFC 8586 section 2.
+    fn is_loop(&self, request: &HeaderMap) -> bool {
+        self.policy.loop_id.as_ref().is_some_and(|id| forwarding::is_loop(request, id))
     }
 
     /// Adds what a forwarded request carries of its way.
@@ -116,12 +136,14 @@ impl Engine {
         primary: &CacheKey,
         directives: &RequestDirectives,
         asks: bool,
-    ) -> Result<Response<CacheBody<B>>, Option<Box<LookUp>>> {
+        answer: &mut Response<CacheBody<B>>,
+    ) -> Result<(), Option<Box<LookUp>>> {
         match self.peek(primary, head).ok_or(None)? {
             Peeked::Plain(found) => {
                 let freshness = found.head.freshness(&self.clock.read());
                 if self.judge(directives, &found.head, freshness) == Verdict::Fresh {
-                    Ok(self.hit_at_once(head, found, freshness, asks))
+                    self.hit_at_once(head, found, freshness, asks, answer);
+                    Ok(())
                 } else {
                     Err(Some(Box::new(LookUp::plain(primary.clone(), found))))
                 }
@@ -134,7 +156,8 @@ impl Engine {
                 });
                 match (freshness, look) {
                     (Some(freshness), LookUp { found: Some(found), .. }) => {
-                        Ok(self.hit_at_once(head, found, freshness, asks))
+                        self.hit_at_once(head, found, freshness, asks, answer);
+                        Ok(())
                     }
                     (_, look) => Err(Some(Box::new(look))),
                 }
@@ -148,26 +171,27 @@ impl Engine {
         found: Found,
         freshness: Freshness,
         asks: bool,
-    ) -> Response<CacheBody<B>> {
-        let delivery = Delivery {
-            head: &found.head,
-            supply: Supply::Stored(found.content),
-            age: Some(freshness.current_age),
-            asks,
-        };
-        let mut response = deliver(head, delivery);
+        answer: &mut Response<CacheBody<B>>,
+    ) {
+        let delivery = Delivery { head: &found.head, supply: Supply::Stored(found.content), asks };
+        deliver(head, delivery, answer);
         // The request's map is used again for the response's: hosts that put something into it have paid for its allocations.
-        *response.extensions_mut() = std::mem::take(&mut head.extensions);
-        response.extensions_mut().clear();
-        self.exit(response, CacheStatus::hit(freshness.ttl()))
+        *answer.extensions_mut() = std::mem::take(&mut head.extensions);
+        answer.extensions_mut().clear();
+        let age = Age::Current(freshness.current_age);
+        self.complete(answer, age, CacheStatus::hit(freshness.ttl()));
     }
 
     /// Why a GET or HEAD takes no part, if it does not.
     fn stays_out<Q: Body>(&self, head: &Parts, body: &Q, survey: &Survey<'_>) -> Option<Detail> {
+        if self.is_dynamic {
+            return Some(Detail::Dynamic);
+        }
         if head.extensions.get::<Bypass>().is_some() {
             return Some(Detail::Asked);
         }
-        if survey.bytes > self.policy.limits.max_head {
+        let limit = self.policy.limits.max_head;
+        if survey.at_most > limit && size(&head.headers) > limit {
             return Some(Detail::TooLong);
         }
         let has_content = survey.announces_content
@@ -191,6 +215,11 @@ impl Engine {
                 ..RequestDirectives::default()
             }
         }
+    }
+
+    /// RFC 8586 section 2.
+    pub(crate) fn refuse_loop<B>(&self) -> Response<CacheBody<B>> {
+        self.refuse(StatusCode::LOOP_DETECTED, Detail::Loop)
     }
 
     /// A response that the cache makes itself.

@@ -1,12 +1,12 @@
 //! From a stored response to the answer of one request (RFC 9111 section 4, RFC 9110 sections 13 to 15).
-use super::{flight::Supply, values::age_value};
+use super::flight::Supply;
 use crate::{
     CacheBody,
     semantics::{
         conditional,
         range::{self, Wanted},
     },
-    stored::{Content, ContentBody, ResponseHead, place},
+    stored::{Content, ContentBody, ResponseHead},
 };
 use bytes::Bytes;
 use http::{
@@ -15,30 +15,50 @@ use http::{
 use http_body::Body;
 use std::{
     hash::{BuildHasher, RandomState},
+    mem::{forget, replace},
     ops::Range,
-    time::Duration,
 };
 
 /// What is delivered.
 pub(crate) struct Delivery<'a> {
     pub(crate) head: &'a ResponseHead,
     pub(crate) supply: Supply,
-    /// The `Age` to show; `None` for what was just generated or validated (RFC 9111 section 5.1).
-    pub(crate) age: Option<Duration>,
     /// False if the request has neither conditions nor a range.
     pub(crate) asks: bool,
 }
 
-/// Evaluates the client's conditions and range on the stored response, and builds what it gets.
-pub(crate) fn deliver<B>(request: &Parts, delivery: Delivery<'_>) -> Response<CacheBody<B>> {
-    let Delivery { head, supply, age, asks } = delivery;
+/// Evaluates the client's conditions and range on the stored response, and makes an empty response what the client gets.
+pub(crate) fn deliver<B>(
+    request: &Parts,
+    delivery: Delivery<'_>,
+    response: &mut Response<CacheBody<B>>,
+) {
+    let Delivery { head, supply, asks } = delivery;
+    // Most requests want no more, and are answered in few steps.
+    if !asks && request.method == Method::GET {
+        return plain(response, head, supply.whole());
+    }
     let outcome = if asks { outcome(request, head, &supply) } else { Outcome::Whole };
-    let mut response = match outcome {
+    give(request, (head, supply), outcome, response);
+}
+
+#[inline(never)]
+fn give<B>(
+    request: &Parts,
+    (head, supply): (&ResponseHead, Supply),
+    outcome: Outcome,
+    response: &mut Response<CacheBody<B>>,
+) {
+    match outcome {
         Outcome::Whole => {
             // A body tells its length, but the answer to a HEAD has none.
             let length =
                 if request.method == Method::HEAD { length_of(head, &supply) } else { None };
-            let mut response = plain(head, supply.whole(&request.method));
+            let body = match request.method {
+                Method::HEAD => CacheBody::empty(),
+                _ => supply.whole(),
+            };
+            plain(response, head, body);
             let headers = response.headers_mut();
             if let Some(length) = length
                 && !headers.contains_key(header::CONTENT_LENGTH)
@@ -46,21 +66,20 @@ pub(crate) fn deliver<B>(request: &Parts, delivery: Delivery<'_>) -> Response<Ca
             {
                 headers.insert(header::CONTENT_LENGTH, length.into());
             }
-            response
         }
         Outcome::Part { part, stored, length } => {
             let size = part.end.saturating_sub(part.start);
             let content_range = range::content_range(&part, length);
-            let mut response = plain(head, supply.part(stored));
+            plain(response, head, supply.part(stored));
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_LENGTH, size.into());
             insert(headers, header::CONTENT_RANGE, &content_range);
-            response
         }
-        Outcome::Parts(parts, length, content) => multipart(head, &parts, length, &content),
+        Outcome::Parts(parts, length, content) => {
+            multipart(response, head, (&parts, length), &content);
+        }
         Outcome::NotModified => {
-            let mut response = Response::new(CacheBody::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             let headers = response.headers_mut();
             for name in &NOT_MODIFIED_FIELDS {
@@ -68,20 +87,13 @@ pub(crate) fn deliver<B>(request: &Parts, delivery: Delivery<'_>) -> Response<Ca
                     headers.append(name, value.clone());
                 }
             }
-            response
         }
         Outcome::Unsatisfiable(length) => {
-            let mut response = empty(StatusCode::RANGE_NOT_SATISFIABLE);
+            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
             let unsatisfied = format!("bytes */{length}");
             insert(response.headers_mut(), header::CONTENT_RANGE, &unsatisfied);
-            response
         }
-    };
-    match age {
-        Some(age) => put(response.headers_mut(), age_value(age)),
-        None => drop(response.headers_mut().remove(header::AGE)),
     }
-    response
 }
 
 enum Outcome {
@@ -140,10 +152,7 @@ impl Supply {
         }
     }
 
-    fn whole<B>(self, method: &Method) -> CacheBody<B> {
-        if *method == Method::HEAD {
-            return CacheBody::empty();
-        }
+    fn whole<B>(self) -> CacheBody<B> {
         CacheBody::stored(match self {
             Self::Stored(content) => content.into_body(),
             Self::Arriving(reader) => ContentBody::arriving(reader),
@@ -161,20 +170,22 @@ impl Supply {
     }
 }
 
-fn plain<B>(head: &ResponseHead, body: CacheBody<B>) -> Response<CacheBody<B>> {
-    let mut response = Response::new(body);
+fn plain<B>(response: &mut Response<CacheBody<B>>, head: &ResponseHead, body: CacheBody<B>) {
     *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers.clone();
-    response
+    let empty = replace(response.headers_mut(), head.headers.clone());
+    // An empty map owns nothing. Dropping it would cost as much as copying half a field.
+    debug_assert_eq!(empty.capacity(), 0);
+    forget(empty);
+    *response.body_mut() = body;
 }
 
 /// `multipart/byteranges` (RFC 9110 section 14.6).
 fn multipart<B>(
+    response: &mut Response<CacheBody<B>>,
     head: &ResponseHead,
-    parts: &[Range<u64>],
-    length: u64,
+    (parts, length): (&[Range<u64>], u64),
     content: &Content,
-) -> Response<CacheBody<B>> {
+) {
     let boundary = format!("{:032x}", RandomState::new().hash_one(length));
     let content_type = head.headers.get(header::CONTENT_TYPE);
     let mut bodies = Vec::with_capacity(parts.len().saturating_mul(2).saturating_add(1));
@@ -193,7 +204,7 @@ fn multipart<B>(
     bodies.push(Content::from(Bytes::from(format!("\r\n--{boundary}--\r\n"))).read());
     let body = ContentBody::chain(bodies);
     let size = body.size_hint().exact();
-    let mut response = plain(head, CacheBody::stored(body));
+    plain(response, head, CacheBody::stored(body));
     *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_RANGE);
@@ -202,23 +213,6 @@ fn multipart<B>(
         headers.insert(header::CONTENT_LENGTH, size.into());
     }
     insert(headers, header::CONTENT_TYPE, &format!("multipart/byteranges; boundary={boundary}"));
-    response
-}
-
-/// The place that a stored head has for `Age` is used; `insert` would make room for another one first.
-fn put(headers: &mut HeaderMap, age: HeaderValue) {
-    /// A constant would be made and dropped each time.
-    static AGE: HeaderName = header::AGE;
-    match place(headers, &AGE) {
-        Some(place) => *place = age,
-        None => drop(headers.insert(&AGE, age)),
-    }
-}
-
-fn empty<B>(status: StatusCode) -> Response<CacheBody<B>> {
-    let mut response = Response::new(CacheBody::empty());
-    *response.status_mut() = status;
-    response
 }
 
 /// RFC 9110 section 6.4.1.

@@ -1,9 +1,26 @@
 //! The one way out: what the cache says of a response, counted, told and logged.
-use super::Engine;
+use super::{Engine, values::age_value};
 use crate::{CacheBody, CacheStatus, semantics::forwarding, stored::place};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header::VIA};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response,
+    header::{self, VIA},
+};
+use std::time::Duration;
 
+// Constants would be made and dropped each time.
+static AGE: HeaderName = header::AGE;
 static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// What a response says of its age (RFC 9111 section 5.1).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Age {
+    /// What it said when it came: it is not from the cache.
+    AsReceived,
+    /// It was stored: this is its current age.
+    Current(Duration),
+    /// Nothing, since it was just generated or validated.
+    New,
+}
 
 impl Engine {
     /// Adds `Cache-Status` (RFC 9211), the typed extension, and `Via` where the policy wants it.
@@ -12,6 +29,17 @@ impl Engine {
         mut response: Response<CacheBody<B>>,
         status: CacheStatus,
     ) -> Response<CacheBody<B>> {
+        self.complete(&mut response, Age::AsReceived, status);
+        response
+    }
+
+    /// The same, and `Age`, to a response that stays where it is.
+    pub(crate) fn complete<B>(
+        &self,
+        response: &mut Response<CacheBody<B>>,
+        age: Age,
+        status: CacheStatus,
+    ) {
         self.shared.counters.count(&status);
         self.remove_tags(response.headers_mut());
         #[cfg(feature = "tracing")]
@@ -20,7 +48,7 @@ impl Engine {
         let is_own = !status.hit && status.forward.is_none();
         let name = self.policy.cache_status.as_deref().filter(|_| !is_own);
         let value = name.and_then(|name| self.shared.cache_statuses.value(name, status));
-        put(response.headers_mut(), value);
+        put(response.headers_mut(), age, value);
         if let Some(value) =
             self.policy.via.as_deref().and_then(|name| forwarding::via(response.version(), name))
         {
@@ -29,12 +57,53 @@ impl Engine {
         if self.policy.status_extension {
             response.extensions_mut().insert(status);
         }
-        response
+    }
+}
+
+/// A stored head has places for both, in front and in this order. Those of most hits are found with one look.
+fn put(headers: &mut HeaderMap, age: Age, status: Option<HeaderValue>) {
+    let status = if let Age::Current(age) = age
+        && let Some(status) = status
+    {
+        let mut fields = headers.iter_mut();
+        if let (Some((first, age_place)), Some((second, status_place))) =
+            (fields.next(), fields.next())
+            && *first == AGE
+            && *second == CACHE_STATUS
+            && status_place.is_empty()
+        {
+            *age_place = age_value(age);
+            *status_place = status;
+            return;
+        }
+        Some(status)
+    } else {
+        status
+    };
+    match age {
+        // It has no places.
+        Age::AsReceived => {
+            if let Some(status) = status {
+                headers.append(&CACHE_STATUS, status);
+            }
+            return;
+        }
+        Age::Current(age) => put_age(headers, age_value(age)),
+        Age::New => drop(headers.remove(&AGE)),
+    }
+    put_status(headers, status);
+}
+
+/// `insert` would make room for another field first.
+fn put_age(headers: &mut HeaderMap, age: HeaderValue) {
+    match place(headers, &AGE) {
+        Some(place) => *place = age,
+        None => drop(headers.insert(&AGE, age)),
     }
 }
 
 /// Caches that are nearer to the origin stand in front (RFC 9211 section 2). A stored head has an empty place for it.
-fn put(headers: &mut HeaderMap, value: Option<HeaderValue>) {
+fn put_status(headers: &mut HeaderMap, value: Option<HeaderValue>) {
     match (place(headers, &CACHE_STATUS), value) {
         (Some(place), Some(value)) if place.is_empty() => *place = value,
         (Some(place), None) if place.is_empty() => drop(headers.remove(&CACHE_STATUS)),

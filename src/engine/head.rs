@@ -3,6 +3,7 @@ use super::{
     Engine, Origin,
     begin::Asked,
     deliver::{Delivery, deliver},
+    exit::Age,
     flight::Supply,
     look_up::{Found, LookUp},
     reception::Arrival,
@@ -73,11 +74,14 @@ impl Engine {
         let delivery = Delivery {
             head: &found.head,
             supply: Supply::Stored(found.content.clone()),
-            age: Some(freshness.current_age),
             asks: asked.asks,
         };
         let status = CacheStatus { ttl: Some(freshness.ttl()), ..look.forwarded(reason) };
-        Some(self.exit(deliver(&asked.head, delivery), status.detail_of(Detail::StaleIfError)))
+        let mut response = Response::new(CacheBody::empty());
+        deliver(&asked.head, delivery, &mut response);
+        let age = Age::Current(freshness.current_age);
+        self.complete(&mut response, age, status.detail_of(Detail::StaleIfError));
+        Some(response)
     }
 
     async fn heed_head(

@@ -15,13 +15,14 @@ use crate::{
 
 impl Engine {
     /// `asked` is what the client asks of caches, as far as the policy honours it.
+    #[inline]
     pub(super) fn judge(
         &self,
         asked: &RequestDirectives,
         head: &ResponseHead,
         freshness: Freshness,
     ) -> Verdict {
-        reuse::judge(asked, &head.directives.get(), freshness, &self.policy.stale)
+        reuse::judge(asked, &head.directives, freshness, &self.policy.stale)
     }
 
     /// The same for what a look-up has found: what was made invalid softly answers nobody before it was validated, not even who takes what is stale.
@@ -43,6 +44,6 @@ impl Engine {
     /// RFC 5861 section 4. An old fault says no more than the new one.
     pub(super) fn may_serve_on_error(&self, head: &ResponseHead, freshness: Freshness) -> bool {
         !head.status.is_server_error()
-            && reuse::may_serve_on_error(&head.directives.get(), freshness, &self.policy.stale)
+            && reuse::may_serve_on_error(&head.directives, freshness, &self.policy.stale)
     }
 }

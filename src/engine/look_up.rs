@@ -92,7 +92,7 @@ impl Engine {
         let Some(stored) = self.peek_at(primary) else {
             return self.shared.peek_tells_all.then(|| Peeked::Other(self.nothing(primary)));
         };
-        let index = match self.read(primary, primary, stored)? {
+        let index = match self.read(primary, stored) {
             // It may fail while it is read, and who answers at once has nobody to ask then.
             Read::Response(found) if found.content.as_bytes().is_none() => return None,
             Read::Response(found) if found.head.rare.part.is_none() => {
@@ -108,8 +108,8 @@ impl Engine {
         let mut best = Best::default();
         for key in index.candidates(primary, &request.headers) {
             let stored = self.peek_at(&key)?;
-            match self.read(primary, &key, stored) {
-                Some(Read::Response(found)) if found.content.as_bytes().is_some() => {
+            match self.read(primary, stored) {
+                Read::Response(found) if found.content.as_bytes().is_some() => {
                     best.offer(key, found);
                 }
                 _ => return None,
@@ -121,7 +121,7 @@ impl Engine {
     /// What is stored for this request. A store that fails has nothing.
     pub(crate) async fn look_up(&self, primary: &CacheKey, request: &request::Parts) -> LookUp {
         let stored = self.get_at(primary).await;
-        let index = match stored.and_then(|stored| self.read(primary, primary, stored)) {
+        let index = match stored.and_then(|stored| self.read_under(primary, primary, stored)) {
             None => return self.nothing(primary),
             Some(Read::Gone) => {
                 return LookUp { invalidated: true, ..LookUp::nothing(primary.clone()) };
@@ -139,7 +139,7 @@ impl Engine {
         let mut invalidated = false;
         for key in index.candidates(primary, &request.headers).collect::<Vec<_>>() {
             let stored = self.get_at(&key).await;
-            let read = stored.and_then(|stored| self.read(primary, &key, stored));
+            let read = stored.and_then(|stored| self.read_under(primary, &key, stored));
             invalidated |= matches!(read, Some(Read::Stale(_) | Read::Gone));
             match read {
                 Some(Read::Response(found) | Read::Stale(found)) => best.offer(key, found),
@@ -150,7 +150,7 @@ impl Engine {
             && self.policy.language_variants
             && let Some(key) = index.in_language(primary, &request.headers)
             && let Some(stored) = self.get_at(&key).await
-            && let Some(Read::Response(found)) = self.read(primary, &key, stored)
+            && let Some(Read::Response(found)) = self.read_under(primary, &key, stored)
         {
             best.offer(key, found);
         }
@@ -167,6 +167,7 @@ impl Engine {
     }
 
     /// Was it asked for before something made it invalid?
+    #[inline]
     pub(crate) fn validity(&self, primary: &CacheKey, head: &ResponseHead) -> Validity {
         if self.shared.flights.is_invalidated(primary, head.fetch) {
             return Validity::Hard;
@@ -175,13 +176,19 @@ impl Engine {
     }
 
     /// What a stored response says, if it is the one that the key asks for.
-    fn read(&self, primary: &CacheKey, key: &CacheKey, stored: StoredResponse) -> Option<Read> {
-        // The full key is compared: a collision in a store is a miss.
-        if stored.head.key != *key {
-            return None;
-        }
-        let content = stored.content;
-        Some(match stored.head.kind {
+    fn read_under(
+        &self,
+        primary: &CacheKey,
+        key: &CacheKey,
+        stored: StoredResponse,
+    ) -> Option<Read> {
+        Some(self.read(primary, stored.under(key)?))
+    }
+
+    /// What is stored says so much.
+    #[inline]
+    fn read(&self, primary: &CacheKey, (kind, content): (Kind, Content)) -> Read {
+        match kind {
             Kind::Response(head) => match self.validity(primary, &head) {
                 Validity::Valid => Read::Response(Found { head, content }),
                 Validity::Soft(then) => {
@@ -191,7 +198,7 @@ impl Engine {
                 Validity::Hard => Read::Gone,
             },
             Kind::Variants(index) => Read::Variants(index),
-        })
+        }
     }
 }
 

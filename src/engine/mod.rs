@@ -29,6 +29,7 @@ mod values;
 mod within;
 pub(crate) mod write_through;
 
+pub(crate) use exit::Age;
 pub(crate) use origin::Origin;
 pub(crate) use route::{Engines, Route};
 pub use stats::Stats;

@@ -18,6 +18,7 @@ use super::{
     Engine, Origin,
     begin::Asked,
     deliver::{Delivery, deliver},
+    exit::Age,
     fetch::{self, Fetch, Fetched, FromOrigin},
     flight::{Landed, Lead, Seat, Supply},
     head::forward_head,
@@ -286,11 +287,13 @@ impl Engine {
         let delivery = Delivery {
             head: &found.head,
             supply: self.mended(supply, asked, (key, &found.head), again),
-            age: Some(freshness.current_age),
             asks: asked.asks,
         };
         let status = CacheStatus { detail, ..CacheStatus::hit(freshness.ttl()) };
-        self.exit(deliver(&asked.head, delivery), status)
+        let mut response = Response::new(CacheBody::empty());
+        deliver(&asked.head, delivery, &mut response);
+        self.complete(&mut response, Age::Current(freshness.current_age), status);
+        response
     }
 
     pub(super) fn conclude<B>(
@@ -337,9 +340,11 @@ impl Engine {
         // RFC 9111 section 5.1: an Age tells that the origin did not generate or validate it for this request.
         let is_new = origin.status.is_some() && !landed.on_error;
         let has_age = landed.head.headers.get(header::AGE).is_some_and(|age| !age.is_empty());
-        let age = (!is_new || has_age).then_some(freshness.current_age);
+        let age = if is_new && !has_age { Age::New } else { Age::Current(freshness.current_age) };
         let asks = asked.asks;
-        let mut response = deliver(&asked.head, Delivery { head: &landed.head, supply, age, asks });
+        let mut response = Response::new(CacheBody::empty());
+        let delivery = Delivery { head: &landed.head, supply, asks };
+        deliver(&asked.head, delivery, &mut response);
         *response.extensions_mut() = origin.extensions;
         let status = CacheStatus {
             ttl: Some(freshness.ttl()),
@@ -352,7 +357,8 @@ impl Engine {
             },
             ..status
         };
-        self.exit(response, status)
+        self.complete(&mut response, age, status);
+        response
     }
 }
 

@@ -41,7 +41,8 @@ impl Indexing {
 }
 
 impl Engine {
-    pub(super) fn peek_at(&self, key: &CacheKey) -> Option<StoredResponse> {
+    #[inline]
+    pub(super) fn peek_at(&self, key: &CacheKey) -> Option<(Kind, Content)> {
         catch_unwind(AssertUnwindSafe(|| self.shared.store.peek(key))).unwrap_or_else(|_| {
             self.fault("peek", "panicked");
             None
@@ -50,7 +51,8 @@ impl Engine {
 
     pub(super) async fn get_at(&self, key: &CacheKey) -> Option<StoredResponse> {
         if self.shared.peek_tells_all {
-            return self.peek_at(key);
+            let (kind, content) = self.peek_at(key)?;
+            return Some(StoredResponse { head: StoredHead { key: key.clone(), kind }, content });
         }
         self.guarded("get", async { self.shared.store.get(key).await }).await.flatten()
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 /// `Age` (RFC 9111 section 5.1), with the largest number that section 1.2.2 knows.
+#[inline]
 pub(super) fn age_value(age: Duration) -> HeaderValue {
     /// Most responses are young: these are the values of the first hour.
     static YOUNG: LazyLock<Box<[HeaderValue]>> =
@@ -31,6 +32,7 @@ impl Default for CacheStatuses {
 
 impl CacheStatuses {
     /// The value for a cache of this name, which is always the same.
+    #[inline]
     pub(super) fn value(&self, name: &str, status: CacheStatus) -> Option<HeaderValue> {
         // Nobody waits for another thread: a value is made in no time.
         let slot = self.0.get(slot(&status)).and_then(|slot| slot.try_lock().ok());

@@ -7,6 +7,7 @@ mod influential;
 mod policy;
 mod survey;
 mod target;
+mod topic;
 
 pub(crate) use authority::canonical_host;
 pub use policy::{Influential, KeyPolicy, Parameters};

@@ -134,14 +134,6 @@ impl Directives {
         });
     }
 
-    /// Section 4.2.4: may this response ever be used when stale?
-    pub(crate) fn forbid_stale(&self) -> bool {
-        self.must_revalidate
-            || self.proxy_revalidate
-            || self.s_maxage.is_some()
-            || self.no_cache == Scope::Whole
-    }
-
     /// The fields that may not be reused without validation, or by anyone but the one who asked
     /// (sections 5.2.2.4 and 5.2.2.7).
     pub(crate) fn withheld_fields(&self) -> impl Iterator<Item = &HeaderName> {

@@ -16,6 +16,42 @@ pub(crate) struct StaleRules {
     pub(crate) if_error: Duration,
 }
 
+/// What a stored response says of its reuse, in whatever form that is kept.
+pub(crate) trait Terms {
+    /// RFC 9111 section 5.2.2.4, for all of the response.
+    fn no_cache(&self) -> bool;
+
+    /// Section 4.2.4: may it never be used when stale?
+    fn forbid_stale(&self) -> bool;
+
+    /// RFC 5861 section 3.
+    fn stale_while_revalidate(&self) -> Option<Duration>;
+
+    /// RFC 5861 section 4.
+    fn stale_if_error(&self) -> Option<Duration>;
+}
+
+impl Terms for Directives {
+    fn no_cache(&self) -> bool {
+        self.no_cache == Scope::Whole
+    }
+
+    fn forbid_stale(&self) -> bool {
+        self.must_revalidate
+            || self.proxy_revalidate
+            || self.s_maxage.is_some()
+            || Terms::no_cache(self)
+    }
+
+    fn stale_while_revalidate(&self) -> Option<Duration> {
+        self.stale_while_revalidate
+    }
+
+    fn stale_if_error(&self) -> Option<Duration> {
+        self.stale_if_error
+    }
+}
+
 /// What is to be done with a stored response that was selected for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -28,16 +64,17 @@ pub(crate) enum Verdict {
 }
 
 /// `request` is what the client asked for if the policy honours it, else nothing.
+#[inline]
 pub(crate) fn judge(
     request: &RequestDirectives,
-    stored: &Directives,
+    stored: &impl Terms,
     freshness: Freshness,
     rules: &StaleRules,
 ) -> Verdict {
     if request.no_cache {
         return Verdict::MustAsk(Forward::Request);
     }
-    if stored.no_cache == Scope::Whole {
+    if stored.no_cache() {
         return Verdict::MustAsk(Forward::Stale);
     }
     // Section 5.2.1.1: no older than that, unless max-stale permits it.
@@ -64,7 +101,7 @@ pub(crate) fn judge(
         return Verdict::Fresh;
     }
     // RFC 5861 section 3.
-    let window = stored.stale_while_revalidate.unwrap_or(rules.while_revalidate);
+    let window = stored.stale_while_revalidate().unwrap_or(rules.while_revalidate);
     if freshness.staleness() < window {
         Verdict::StaleWhileRevalidate
     } else {
@@ -74,11 +111,11 @@ pub(crate) fn judge(
 
 /// RFC 5861 section 4: may it answer although it is stale, since the origin fails?
 pub(crate) fn may_serve_on_error(
-    stored: &Directives,
+    stored: &impl Terms,
     freshness: Freshness,
     rules: &StaleRules,
 ) -> bool {
-    let window = stored.stale_if_error.unwrap_or(rules.if_error);
+    let window = stored.stale_if_error().unwrap_or(rules.if_error);
     !stored.forbid_stale() && (freshness.is_fresh() || freshness.staleness() < window)
 }
 

@@ -1,6 +1,9 @@
 //! The dyn-compatible face of [`Store`]; private, so that the public surface has one store trait.
 use super::Store;
-use crate::{CacheKey, StoreError, StoredHead, StoredResponse};
+use crate::{
+    CacheKey, StoreError, StoredHead, StoredResponse,
+    stored::{Content, Kind},
+};
 use bytes::Bytes;
 use std::{future::Future, pin::Pin};
 
@@ -8,7 +11,8 @@ type Erased<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send +
 
 pub(crate) trait ErasedStore: Send + Sync {
     fn get<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, Option<StoredResponse>>;
-    fn peek(&self, key: &CacheKey) -> Option<StoredResponse>;
+    /// What lies under this very key, without the key: it is large, and a hit would move it about.
+    fn peek(&self, key: &CacheKey) -> Option<(Kind, Content)>;
     fn put<'a>(&'a self, key: &'a CacheKey, response: StoredResponse) -> Erased<'a, ()>;
     fn freshen<'a>(&'a self, key: &'a CacheKey, head: StoredHead) -> Erased<'a, bool>;
     fn delete<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, ()>;
@@ -21,8 +25,8 @@ impl<T: Store> ErasedStore for T {
         Box::pin(Store::get(self, key))
     }
 
-    fn peek(&self, key: &CacheKey) -> Option<StoredResponse> {
-        Store::peek(self, key)
+    fn peek(&self, key: &CacheKey) -> Option<(Kind, Content)> {
+        Store::peek(self, key)?.under(key)
     }
 
     fn put<'a>(&'a self, key: &'a CacheKey, response: StoredResponse) -> Erased<'a, ()> {

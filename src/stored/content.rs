@@ -106,6 +106,7 @@ impl Content {
     }
 
     /// As [`read`](Self::read), where the handle is not needed any more.
+    #[inline]
     pub(crate) fn into_body(self) -> ContentBody {
         match self.source {
             Source::Bytes(bytes) => {

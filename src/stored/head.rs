@@ -89,6 +89,7 @@ impl Clone for FoundValid {
 
 impl ResponseHead {
     /// RFC 9111 section 4.2.3. Where nobody knows how long it has been stored, it counts as stale.
+    #[inline]
     pub(crate) fn freshness(&self, now: &Moment) -> Freshness {
         let current_age = now.since(&self.response_time).map_or(Duration::MAX, |resident_time| {
             self.corrected_initial_age.saturating_add(resident_time)

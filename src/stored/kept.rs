@@ -2,7 +2,10 @@
 use super::{Membership, Parts, Shape};
 use crate::{
     CacheKey,
-    semantics::directives::{Directives, Scope},
+    semantics::{
+        directives::{Directives, Scope},
+        reuse::Terms,
+    },
 };
 use std::{
     borrow::Cow,
@@ -97,6 +100,9 @@ enum Form {
 
 const NO_SECONDS: u32 = u32::MAX;
 
+/// The first of the flags.
+const NO_CACHE: u8 = 1;
+
 impl KeptDirectives {
     pub(crate) fn get(&self) -> Cow<'_, Directives> {
         let (seconds, flags) = match &self.0 {
@@ -120,6 +126,28 @@ impl KeptDirectives {
             public: flag(5),
             must_understand: flag(6),
         })
+    }
+}
+
+/// Read where it lies: a hit asks no more than this.
+impl Terms for KeptDirectives {
+    fn no_cache(&self) -> bool {
+        match &self.0 {
+            Form::Plain { flags, .. } => flags & NO_CACHE != 0,
+            Form::Other(directives) => Terms::no_cache(&**directives),
+        }
+    }
+
+    fn forbid_stale(&self) -> bool {
+        self.get().forbid_stale()
+    }
+
+    fn stale_while_revalidate(&self) -> Option<Duration> {
+        self.get().stale_while_revalidate
+    }
+
+    fn stale_if_error(&self) -> Option<Duration> {
+        self.get().stale_if_error
     }
 }
 
@@ -206,6 +234,7 @@ mod tests {
             }
             let directives = Directives::of_response(&headers);
             let kept = KeptDirectives::from(directives.clone());
+            prop_assert_eq!(Terms::no_cache(&kept), Terms::no_cache(&directives));
             prop_assert_eq!(kept.get().into_owned(), directives);
             let names = chosen.iter().any(|directive| directive.contains("x-"));
             let is_plain = matches!(kept.0, Form::Plain { .. });

@@ -44,6 +44,13 @@ impl StoredResponse {
         Self { head, content }
     }
 
+    /// What lies under a key. The full key is compared: a collision in a store is a miss.
+    #[inline]
+    pub(crate) fn under(self, key: &crate::CacheKey) -> Option<(Kind, Content)> {
+        let Self { head, content } = self;
+        (head.key == *key).then_some((head.kind, content))
+    }
+
     /// The same head with this content.
     #[must_use]
     pub fn with_content(self, content: Content) -> Self {

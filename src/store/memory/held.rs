@@ -42,6 +42,7 @@ impl Held {
         }
     }
 
+    #[inline]
     pub(super) fn response(self, key: &CacheKey) -> StoredResponse {
         let head = match self.head {
             HeldHead::Keyed(kind) => StoredHead { key: key.clone(), kind },
