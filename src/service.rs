@@ -75,39 +75,24 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        if self.engines.has_error_pages() {
-            return self.answer_with_page(request);
+        if self.engines.has_error_pages()
+            && let Some(again) = error_page::Again::of(&request)
+        {
+            let first = self.answer(request);
+            if let Inner::Ready { response: Some(response) } = &first.inner
+                && self.engines.error_page(response.status()).is_none()
+            {
+                return first;
+            }
+            let engines = Arc::clone(&self.engines);
+            return ResponseFuture::boxed(error_page::respond(first, self.clone(), engines, again));
         }
         self.answer(request)
     }
 }
 
 impl<S> CdnCache<S> {
-    /// The answer, or the page that takes its place if it is an error.
-    #[inline(never)]
-    fn answer_with_page<Q, B>(&self, request: Request<Q>) -> ResponseFuture<S, Q, B>
-    where
-        S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Send + 'static,
-        Q: Body + Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let Some(again) = error_page::Again::of(&request) else { return self.answer(request) };
-        let first = self.answer(request);
-        if let Inner::Ready { response: Some(response) } = &first.inner
-            && self.engines.error_page(response.status()).is_none()
-        {
-            return first;
-        }
-        let engines = Arc::clone(&self.engines);
-        let future = Box::pin(error_page::respond(first, self.clone(), engines, again));
-        ResponseFuture { inner: Inner::Boxed { future } }
-    }
-
     /// The answer to this very request, error or not.
-    #[inline]
     pub(crate) fn answer<Q, B>(&self, mut request: Request<Q>) -> ResponseFuture<S, Q, B>
     where
         S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
@@ -119,74 +104,34 @@ impl<S> CdnCache<S> {
     {
         let engine = match self.engines.route(&mut request) {
             Route::To(engine) => engine,
-            Route::Refused(response) => {
-                return ResponseFuture { inner: Inner::Ready { response: Some(response) } };
-            }
+            Route::Refused(response) => return ResponseFuture::ready(response),
         };
+        let origin = || self.inner.clone();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return self.pass(engine, request);
+            return match engine.pass(&mut request) {
+                Pass::Safe => {
+                    let status = CacheStatus::forwarded(Forward::Method);
+                    ResponseFuture::forward(origin(), request, engine, status)
+                }
+                Pass::Unsafe => ResponseFuture::boxed(write_through::respond(
+                    Arc::clone(engine),
+                    origin(),
+                    request,
+                )),
+                Pass::Loop => ResponseFuture::ready(engine.refuse_loop()),
+            };
         }
         let mut answer = Response::new(CacheBody::empty());
         match engine.begin(request, &mut answer) {
-            Begin::Answered => ResponseFuture { inner: Inner::Ready { response: Some(answer) } },
-            begun => self.go_on(engine, begun),
+            None => ResponseFuture::ready(answer),
+            Some(Begin::Forward(request, status)) => {
+                ResponseFuture::forward(origin(), request, engine, status)
+            }
+            Some(Begin::Ask(asked, body, look)) => {
+                let engine = Arc::clone(engine);
+                ResponseFuture::boxed(respond(engine, origin(), asked, body, look))
+            }
         }
-    }
-
-    /// A method that no stored response answers.
-    #[inline(never)]
-    fn pass<Q, B>(&self, engine: &Arc<Engine>, mut request: Request<Q>) -> ResponseFuture<S, Q, B>
-    where
-        S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Send + 'static,
-        Q: Body + Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let inner = match engine.pass(&mut request) {
-            Pass::Safe => {
-                let exit = Some((Arc::clone(engine), CacheStatus::forwarded(Forward::Method)));
-                Inner::Forward { future: Oneshot::new(self.inner.clone(), request), exit }
-            }
-            Pass::Unsafe => {
-                let (engine, origin) = (Arc::clone(engine), self.inner.clone());
-                Inner::Boxed { future: Box::pin(write_through::respond(engine, origin, request)) }
-            }
-            Pass::Loop => Inner::Ready { response: Some(engine.refuse_loop()) },
-        };
-        ResponseFuture { inner }
-    }
-
-    /// What could not be answered at once: apart, so that what could needs little room.
-    #[inline(never)]
-    fn go_on<Q, B>(&self, engine: &Arc<Engine>, begun: Begin<Q>) -> ResponseFuture<S, Q, B>
-    where
-        S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Send + 'static,
-        Q: Body + Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let inner = match begun {
-            // Polled no more.
-            Begin::Answered => Inner::Ready { response: None },
-            Begin::Forward(request, status) => Inner::Forward {
-                future: Oneshot::new(self.inner.clone(), request),
-                exit: Some((Arc::clone(engine), status)),
-            },
-            Begin::Ask(asked, body, look) => Inner::Boxed {
-                future: Box::pin(respond(
-                    Arc::clone(engine),
-                    self.inner.clone(),
-                    asked,
-                    body,
-                    look,
-                )),
-            },
-        };
-        ResponseFuture { inner }
     }
 }
 
@@ -217,6 +162,26 @@ pin_project! {
         Ready { response: Option<Response<CacheBody<B>>> },
         Forward { #[pin] future: Oneshot<S, Request<Q>>, exit: Option<(Arc<Engine>, CacheStatus)> },
         Boxed { future: Boxed<B, S::Error> },
+    }
+}
+
+impl<S, Q, B> ResponseFuture<S, Q, B>
+where
+    S: Service<Request<Q>>,
+{
+    fn ready(response: Response<CacheBody<B>>) -> Self {
+        Self { inner: Inner::Ready { response: Some(response) } }
+    }
+
+    fn forward(inner: S, request: Request<Q>, engine: &Arc<Engine>, status: CacheStatus) -> Self {
+        let exit = Some((Arc::clone(engine), status));
+        Self { inner: Inner::Forward { future: Oneshot::new(inner, request), exit } }
+    }
+
+    fn boxed(
+        future: impl Future<Output = Result<Response<CacheBody<B>>, S::Error>> + Send + 'static,
+    ) -> Self {
+        Self { inner: Inner::Boxed { future: Box::pin(future) } }
     }
 }
 

@@ -23,11 +23,9 @@ use http::{HeaderMap, Request, Response, StatusCode, Version, header, request::P
 use http_body::Body;
 use std::sync::Arc;
 
-/// What becomes of a request.
+/// What becomes of a GET or HEAD that is not answered at once.
 #[expect(clippy::large_enum_variant, reason = "a box would cost more than moving it once")]
 pub(crate) enum Begin<Q> {
-    /// It is answered already.
-    Answered,
     /// It takes no part: forwarded as it came, but for its host and what it says of its way.
     Forward(Request<Q>, CacheStatus),
     /// It needs the store, or the inner service.
@@ -56,30 +54,29 @@ pub(crate) struct Asked {
 }
 
 impl Engine {
-    /// What becomes of a GET or HEAD. `answer` is an empty response, which becomes the answer if it can be given at once: a response is large, and made where it stays.
-    #[inline]
+    /// Begins a GET or HEAD. `answer` is an empty response, which has become the answer if nothing is left to do: a response is large, and made where it stays.
     pub(crate) fn begin<Q: Body, B>(
         &self,
         request: Request<Q>,
         answer: &mut Response<CacheBody<B>>,
-    ) -> Begin<Q> {
+    ) -> Option<Begin<Q>> {
         let (mut head, body) = request.into_parts();
         let survey = Survey::of(&head.headers);
         if survey.cdn_loop && self.is_loop(&head.headers) {
             *answer = self.refuse_loop();
-            return Begin::Answered;
+            return None;
         }
         if let Some(detail) = self.stays_out(&head, &body, &survey) {
             let status = CacheStatus::forwarded(Forward::Bypass).detail_of(detail);
             self.mark(head.version, &mut head.headers);
-            return Begin::Forward(Request::from_parts(head, body), status);
+            return Some(Begin::Forward(Request::from_parts(head, body), status));
         }
         let (has_directives, has_conditions) = (survey.directives, survey.conditions);
         let keyed = match self.keys.surveyed_key(&head, &survey) {
             Ok(keyed) => keyed,
             Err(NoKey::Malformed) => {
                 *answer = self.refuse(StatusCode::BAD_REQUEST, Detail::BadRequest);
-                return Begin::Answered;
+                return None;
             }
             Err(reason @ (NoKey::TooLong | NoKey::NoHost)) => {
                 let detail = match reason {
@@ -88,7 +85,7 @@ impl Engine {
                 };
                 let status = CacheStatus::forwarded(Forward::Bypass).detail_of(detail);
                 self.mark(head.version, &mut head.headers);
-                return Begin::Forward(Request::from_parts(head, body), status);
+                return Some(Begin::Forward(Request::from_parts(head, body), status));
             }
         };
         self.keys.prepare(&mut head, keyed.query);
@@ -96,11 +93,11 @@ impl Engine {
             if has_directives { self.directives(&head.headers) } else { Default::default() };
         let asks = has_conditions;
         match self.hit(&mut head, &keyed.key, &directives, asks, answer) {
-            Ok(()) => Begin::Answered,
+            Ok(()) => None,
             // The body is empty, but only the client's side can make one of its kind.
             Err(look) => {
                 let asked = Asked { head, primary: keyed.key, directives, asks };
-                Begin::Ask(Arc::new(asked), body, look)
+                Some(Begin::Ask(Arc::new(asked), body, look))
             }
         }
     }
