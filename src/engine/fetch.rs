@@ -11,7 +11,7 @@
 //!     |---------- contradiction --> ask again, without conditions
 //! ```
 //!
-//! Runs in its own task. Nobody who waits for it owns it, so a client that leaves cancels nothing.
+//! Runs in its own task as soon as it has to wait. Nobody who waits for it owns it, so a client that leaves cancels nothing.
 use super::{
     Engine, Origin,
     begin::Asked,

@@ -23,7 +23,7 @@ use futures_util::future::join;
 use http::{HeaderMap, Response, StatusCode, header, request, response};
 use http_body::Body;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::yield_now};
 
 /// A fetch under way: the seat that it holds, what it started from, and who asked. Each of its ends consumes it.
 pub(crate) struct Course<B, E> {
@@ -272,6 +272,10 @@ where
         };
         self.share(&landed, delay);
         self.answer(with_own_fields(landed, own), origin);
+        if declared.is_none_or(|declared| declared > AT_ONCE) {
+            // The head goes out before what may take longer.
+            yield_now().await;
+        }
 
         let stored_head = StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
         let content = Content::arriving(rope.clone(), first, room);
@@ -312,6 +316,9 @@ where
         }
     }
 }
+
+/// Content that is not longer is taken and stored before the task gives others their turn.
+const AT_ONCE: u64 = 64 * 1024;
 
 /// The fields of a stored response with those of an update that is for one only. A cookie that was stored was meant for many; whether it still is, nobody
 /// has said, so only one that the update brings goes out.

@@ -36,7 +36,13 @@ use crate::{
     },
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request};
-use std::{future::pending, panic::resume_unwind, sync::Arc};
+use std::{
+    future::{Future, pending, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub(super) type Answer<O, Q> =
@@ -158,8 +164,9 @@ where
     // It may come to an answer from what is stored, and that may be anywhere but in memory.
     let spare = (!engine.shared.peek_tells_all).then(|| origin.clone());
     let fetch = Fetch { asked: Arc::clone(&asked), body, look };
-    let (task, answer) = start(&engine, origin, fetch, lead);
-    let mut fetched = receive(task, answer).await?;
+    let (reply, answer) = oneshot::channel();
+    let run = Box::pin(fetch::run(Arc::clone(&engine), origin, fetch, lead, reply));
+    let mut fetched = begin(run, answer).await?;
     if let Fetched::Landed { landed, supply, origin } = fetched {
         let again = || Some((spare?, engine.spare.body()?));
         let supply = engine.mended(supply, &asked, (&landed.key, &landed.head), again);
@@ -204,28 +211,33 @@ where
     Q: Send + 'static,
 {
     if let Seat::Lead(lead) = engine.take_seat(&asked, &look) {
-        drop(start(&engine, origin, Fetch { asked, body, look }, lead));
+        let (reply, _nobody) = oneshot::channel();
+        let fetch = Fetch { asked, body, look };
+        // Boxed, since a task is moved about before it runs.
+        tokio::spawn(Box::pin(fetch::run(engine, origin, fetch, lead, reply)));
     }
 }
 
-type Fetching<O, Q> =
-    oneshot::Receiver<Result<Fetched<<O as Origin<Q>>::Body>, <O as Origin<Q>>::Error>>;
-
-/// A fetch is its own task: it outlives the request that started it.
-fn start<O, Q>(
-    engine: &Arc<Engine>,
-    origin: O,
-    fetch: Fetch<Q>,
-    lead: Lead,
-) -> (JoinHandle<()>, Fetching<O, Q>)
-where
-    O: Origin<Q>,
-    Q: Send + 'static,
-{
-    let (reply, answer) = oneshot::channel();
-    // Boxed, since a task is moved about before it runs.
-    let run = Box::pin(fetch::run(Arc::clone(engine), origin, fetch, lead, reply));
-    (tokio::spawn(run), answer)
+/// A fetch outlives the request that started it: it goes on in a task of its own. But it begins here, and one that need not wait, as with an inner service of
+/// this process and a store in memory, is over before a task would have been made for it.
+async fn begin<B, E>(
+    mut run: Pin<Box<impl Future<Output = ()> + Send + 'static>>,
+    mut answer: oneshot::Receiver<Result<Fetched<B>, E>>,
+) -> Result<Fetched<B>, E> {
+    let begun = poll_fn(|cx| {
+        // Who has an answer already gets it, whatever happens to the rest.
+        Poll::Ready(catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))))
+    });
+    let outcome = match begun.await {
+        Ok(Poll::Pending) => return receive(tokio::spawn(run), answer).await,
+        Ok(Poll::Ready(())) => Ok(()),
+        Err(panic) => Err(panic),
+    };
+    match (answer.try_recv(), outcome) {
+        (Ok(fetched), _) => fetched,
+        (Err(_), Ok(())) => Ok(broken_off()),
+        (Err(_), Err(panic)) => resume_unwind(panic),
+    }
 }
 
 /// What the fetch brings. A panic of the inner service goes on in the request that asked.
@@ -240,12 +252,13 @@ pub(super) async fn receive<B, E>(
         Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
         // The runtime is shutting down.
         Err(_) => pending().await,
-        // What was to be sent broke off before it could be opened.
-        Ok(()) => {
-            let (status, detail) = (StatusCode::BAD_GATEWAY, Detail::Contradiction);
-            Ok(Fetched::Nothing { status, detail })
-        }
+        Ok(()) => Ok(broken_off()),
     }
+}
+
+/// What was to be sent broke off before it could be opened.
+fn broken_off<B>() -> Fetched<B> {
+    Fetched::Nothing { status: StatusCode::BAD_GATEWAY, detail: Detail::Contradiction }
 }
 
 /// Past the cache, with the client's own conditions and range; nothing is stored.
