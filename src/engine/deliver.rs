@@ -152,7 +152,7 @@ impl Supply {
         }
     }
 
-    fn whole<B>(self) -> CacheBody<B> {
+    pub(super) fn whole<B>(self) -> CacheBody<B> {
         CacheBody::stored(match self {
             Self::Stored(content) => content.into_body(),
             Self::Arriving(reader) => ContentBody::arriving(reader),

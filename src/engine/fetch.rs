@@ -74,6 +74,8 @@ pub(crate) struct FromOrigin {
     pub(crate) stored: bool,
     /// Those of its answer, for the one who asked.
     pub(crate) extensions: Extensions,
+    /// The fields for the one who asked: some may be for nobody else. `None` if they are those that are stored.
+    pub(crate) fields: Option<HeaderMap>,
 }
 
 pub(crate) type Reply<B, E> = oneshot::Sender<Result<Fetched<B>, E>>;
@@ -336,8 +338,8 @@ fn still_good_for_one<B>(key: CacheKey, stale: Found, update: response::Parts) -
     let head = ResponseHead { headers, ..(*stale.head).clone() };
     let supply = Supply::Stored(stale.content.clone());
     let landed = Landed::stored(key, Found { head: Arc::new(head), content: stale.content });
-    let origin =
-        FromOrigin { status: Some(update.status), stored: false, extensions: update.extensions };
+    let (status, extensions) = (Some(update.status), update.extensions);
+    let origin = FromOrigin { status, extensions, ..FromOrigin::default() };
     Fetched::Landed { landed, supply, origin }
 }
 

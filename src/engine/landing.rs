@@ -153,8 +153,8 @@ impl<B, E> Course<B, E> {
         let found = Found { head: Arc::clone(&head), content: stale.content.clone() };
         let landed = Landed::stored(key.clone(), found);
         self.share(&landed, delay_of(&sent));
-        let origin = FromOrigin { status, stored: true, extensions: sent.parts.extensions };
-        self.answer(with_own_fields(landed, own), origin);
+        let (extensions, fields) = (sent.parts.extensions, Some(own.of(headers)));
+        self.answer(landed, FromOrigin { status, stored: true, extensions, fields });
         if !self.lead.may_store() {
             return;
         }
@@ -242,8 +242,7 @@ where
         let Sent { parts, body, .. } = sent;
         match framed {
             Ok((received, declared)) => {
-                let origin = (origin_of(parts), delay);
-                self.store(received, declared, origin, body).await;
+                self.store(received, declared, (parts, delay), body).await;
             }
             Err(reason) => self.decline(reason, parts, body).await,
         }
@@ -254,7 +253,7 @@ where
         mut self,
         received: Reception,
         declared: Option<u64>,
-        (origin, delay): (FromOrigin, Duration),
+        (parts, delay): (response::Parts, Duration),
         body: C,
     ) where
         C: Body<Data = Bytes>,
@@ -271,7 +270,13 @@ where
             on_error: false,
         };
         self.share(&landed, delay);
-        self.answer(with_own_fields(landed, own), origin);
+        let origin = FromOrigin {
+            status: Some(parts.status),
+            stored: true,
+            extensions: parts.extensions,
+            fields: Some(own.of(parts.headers)),
+        };
+        self.answer(landed, origin);
         if declared.is_none_or(|declared| declared > AT_ONCE) {
             // The head goes out before what may take longer.
             yield_now().await;
@@ -333,15 +338,4 @@ pub(super) fn fields_for_one(mut freshened: HeaderMap, update: &HeaderMap) -> He
 pub(super) fn delay_of<B>(sent: &Sent<B>) -> Duration {
     let (request_time, response_time) = sent.times;
     response_time.wall.duration_since(request_time.wall).unwrap_or_default()
-}
-
-pub(super) fn origin_of(parts: response::Parts) -> FromOrigin {
-    FromOrigin { status: Some(parts.status), stored: true, extensions: parts.extensions }
-}
-
-/// The one who asked gets all fields, also those that nobody else may have.
-fn with_own_fields(landed: Landed, own: Option<HeaderMap>) -> Landed {
-    let Some(headers) = own else { return landed };
-    let head = ResponseHead { headers, ..(*landed.head).clone() };
-    Landed { head: Arc::new(head), ..landed }
 }

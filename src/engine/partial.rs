@@ -1,7 +1,7 @@
 //! Parts of a representation: stored, combined, and completed (RFC 9111 sections 3.3 and 3.4).
 use super::{
     fetch::{Fetched, Sent},
-    landing::{Course, delay_of, origin_of},
+    landing::{Course, delay_of},
     look_up::Found,
     reception::{Arrival, Reception},
 };
@@ -112,7 +112,7 @@ where
         request: &request::Parts,
         part: Found,
         gap: Range<u64>,
-        sent: Sent<B>,
+        mut sent: Sent<B>,
     ) -> Option<Self> {
         let Some(parts) = &part.head.rare.part else { return Some(self) };
         let size = gap.end.saturating_sub(gap.start);
@@ -135,8 +135,8 @@ where
                     sent.body,
                     part.content.read_range(after),
                 );
-                let origin = (origin_of(sent.parts), delay);
-                self.store(received, Some(complete), origin, body).await;
+                sent.parts.headers = headers;
+                self.store(received, Some(complete), (sent.parts, delay), body).await;
             }
             // A part is no answer to who asked for the whole: it has to be asked for.
             _ => return Some(self),

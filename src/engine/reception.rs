@@ -14,7 +14,7 @@ use crate::{
     stored::{self, FoundValid, Membership, Parts, RareParts, ResponseHead},
 };
 use bytes::BytesMut;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use std::hash::{BuildHasher, RandomState};
 
 /// What arrived, and when it was asked for and came.
@@ -41,10 +41,29 @@ pub(crate) struct Reception {
     pub(crate) head: ResponseHead,
     /// The length that the head declares.
     pub(crate) declared: Option<u64>,
-    /// The fields for the one who asked, where they are more than those that are stored.
-    pub(crate) own: Option<HeaderMap>,
+    pub(crate) own: OwnFields,
     /// For the content, if it is known to be small.
     pub(crate) room: BytesMut,
+}
+
+/// How the fields for the one who asked come of those that were received.
+#[derive(Debug)]
+pub(crate) struct OwnFields {
+    /// Some of them belong to the connection.
+    has_hop_by_hop: bool,
+    /// Where the response has none.
+    date: Option<HeaderValue>,
+}
+
+impl OwnFields {
+    /// They are moved out and not copied: all but what belongs to the connection, also those that nobody else may have.
+    pub(crate) fn of(self, received: HeaderMap) -> HeaderMap {
+        let mut own = if self.has_hop_by_hop { end_to_end(received) } else { received };
+        if let Some(date) = self.date {
+            own.insert(header::DATE, date);
+        }
+        own
+    }
 }
 
 /// Content that is not longer is kept in one allocation with its head.
@@ -154,29 +173,29 @@ impl Engine {
         Membership { named, any, uri: primary.bare().map(Box::new) }
     }
 
-    /// The fields for the one who asked, if they differ, and those for the store with room for so much content.
+    /// The fields for the one who asked, and those for the store with room for so much content.
     fn divide(
         &self,
         headers: &HeaderMap,
         directives: &Directives,
         response_time: Moment,
         room: usize,
-    ) -> (Option<HeaderMap>, (HeaderMap, BytesMut)) {
+    ) -> (OwnFields, (HeaderMap, BytesMut)) {
         // RFC 9110 section 6.6.1.
         let date = (!headers.contains_key(header::DATE))
             .then(|| fields::date_of(response_time.wall))
             .flatten();
         let unstorable = Unstorable::of(headers, directives, self.policy.storing.set_cookie);
-        let own = headers.keys().any(|name| unstorable.is_withheld(name)).then(|| {
-            let mut own = end_to_end(headers.clone());
-            date.iter().for_each(|date| drop(own.insert(header::DATE, date.clone())));
-            own
-        });
         let tags = self.policy.own_tag_fields();
-        let storable =
-            headers.iter().filter(|(name, _)| !unstorable.contains(name) && !tags.contains(name));
+        let mut has_hop_by_hop = false;
+        let storable = headers.iter().filter(|(name, _)| {
+            let is_hop_by_hop = unstorable.is_hop_by_hop(name);
+            has_hop_by_hop |= is_hop_by_hop;
+            !is_hop_by_hop && !unstorable.is_withheld(name) && !tags.contains(name)
+        });
         let added = date.iter().map(|date| (&header::DATE, date));
-        (own, stored::compact(storable.chain(added), room))
+        let stored = stored::compact(storable.chain(added), room);
+        (OwnFields { has_hop_by_hop, date }, stored)
     }
 
     /// The fields that list tags are for the cache, unless caches stand in front of it.

@@ -34,6 +34,7 @@ use crate::{
         reuse::Verdict,
         validation,
     },
+    stored::ResponseHead,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request};
 use std::{
@@ -354,10 +355,24 @@ impl Engine {
         let is_new = origin.status.is_some() && !landed.on_error;
         let has_age = landed.head.headers.get(header::AGE).is_some_and(|age| !age.is_empty());
         let age = if is_new && !has_age { Age::New } else { Age::Current(freshness.current_age) };
-        let asks = asked.asks;
         let mut response = Response::new(CacheBody::empty());
-        let delivery = Delivery { head: &landed.head, supply, asks };
-        deliver(&asked.head, delivery, &mut response);
+        match origin.fields {
+            Some(mut fields) if !asked.asks => {
+                // One is enough, and set behind this.
+                if has_age {
+                    fields.remove(header::AGE);
+                }
+                *response.status_mut() = landed.head.status;
+                *response.headers_mut() = fields;
+                *response.body_mut() = supply.whole();
+            }
+            fields => {
+                let own = fields.map(|headers| ResponseHead { headers, ..(*landed.head).clone() });
+                let head = own.as_ref().unwrap_or(&landed.head);
+                let delivery = Delivery { head, supply, asks: asked.asks };
+                deliver(&asked.head, delivery, &mut response);
+            }
+        }
         *response.extensions_mut() = origin.extensions;
         let status = CacheStatus {
             ttl: Some(freshness.ttl()),

@@ -7,6 +7,8 @@ pub(crate) struct Unstorable<'a> {
     listed: Vec<HeaderName>,
     directives: &'a Directives,
     cookies: SetCookie,
+    /// Mostly none is, and then nothing needs to be compared.
+    withholds: bool,
 }
 
 impl<'a> Unstorable<'a> {
@@ -14,17 +16,21 @@ impl<'a> Unstorable<'a> {
         let listed = fields::list(headers, &header::CONNECTION)
             .filter_map(|name| HeaderName::from_bytes(name).ok())
             .collect();
-        Self { listed, directives, cookies }
+        let withholds =
+            cookies == SetCookie::Strip || directives.withheld_fields().next().is_some();
+        Self { listed, directives, cookies, withholds }
     }
 
-    pub(crate) fn contains(&self, name: &HeaderName) -> bool {
-        is_hop_by_hop(name) || self.listed.contains(name) || self.is_withheld(name)
+    /// It belongs to the connection, and nobody gets it.
+    pub(crate) fn is_hop_by_hop(&self, name: &HeaderName) -> bool {
+        is_hop_by_hop(name) || self.listed.contains(name)
     }
 
     /// The one who asked may have it, and nobody else.
     pub(crate) fn is_withheld(&self, name: &HeaderName) -> bool {
-        self.directives.withheld_fields().any(|withheld| withheld == name)
-            || self.cookies == SetCookie::Strip && *name == header::SET_COOKIE
+        self.withholds
+            && (self.directives.withheld_fields().any(|withheld| withheld == name)
+                || self.cookies == SetCookie::Strip && *name == header::SET_COOKIE)
     }
 }
 
@@ -39,9 +45,19 @@ pub(crate) fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    // By the first letter, since most fields begin with another one.
-    matches!(name.as_str().as_bytes().first(), Some(b'c' | b'k' | b'p' | b't' | b'u'))
-        && HOP_BY_HOP.contains(name)
+    // Most names are of another length: nothing but that is compared then.
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// Section 3.1 and RFC 9110 section 7.6.1.
@@ -79,8 +95,16 @@ mod tests {
             .collect();
         let directives = Directives::of_response(&headers);
         let unstorable = Unstorable::of(&headers, &directives, SetCookie::Store);
-        let left = headers.keys().filter(|name| !unstorable.contains(name));
+        let is_stored =
+            |name: &&HeaderName| !unstorable.is_hop_by_hop(name) && !unstorable.is_withheld(name);
+        let left = headers.keys().filter(is_stored);
         let left: Vec<_> = left.map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-d", "cache-control"]);
+    }
+
+    #[test]
+    fn s3_1_the_two_lists_of_hop_by_hop_fields_are_one() {
+        assert!(HOP_BY_HOP.iter().all(is_hop_by_hop));
+        assert!(!fields::END_TO_END.iter().any(is_hop_by_hop));
     }
 }
