@@ -7,21 +7,24 @@
 //! ```
 //!
 //! Fetches are numbered. An invalidation takes a number too: it concerns the fetches with lower ones (section 4.4).
+mod active;
 mod invalidated;
 
 use super::look_up::Found;
 use crate::{
     CacheKey,
     invalidation::sequence,
+    store::Hashed,
     stored::{
         Content,
         rope::{Reader, Rope},
     },
     sync::{AtomicBool, AtomicU64, Mutex, MutexGuard},
 };
+use active::Active;
 use invalidated::Invalidated;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{Arc, PoisonError, atomic::Ordering},
 };
 use tokio::sync::oneshot;
@@ -40,9 +43,9 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Table {
-    flights: HashMap<CacheKey, Arc<Flight>>,
-    /// The numbers of all fetches under way, also of those that nobody may join.
-    active: BTreeSet<u64>,
+    /// A key has its hash, with a seed of this process.
+    flights: HashMap<CacheKey, Arc<Flight>, Hashed>,
+    active: Active,
     /// The newest of those that nobody may join.
     newest_alone: u64,
     invalidated: Invalidated,
@@ -51,6 +54,9 @@ struct Table {
 #[derive(Debug)]
 struct Flight {
     number: u64,
+    primary: CacheKey,
+    /// Under which it was begun; `None` if nobody may join it.
+    key: Option<CacheKey>,
     state: Mutex<State>,
 }
 
@@ -143,10 +149,9 @@ pub(crate) enum Fit {
 #[derive(Debug)]
 pub(crate) struct Lead {
     flights: Flights,
-    primary: CacheKey,
-    /// Under which the flight can be found; none if nobody may join it.
-    keys: Vec<CacheKey>,
     flight: Arc<Flight>,
+    /// Under which it can be found as well, since it has landed there.
+    landed_at: Option<Box<CacheKey>>,
 }
 
 impl Flights {
@@ -186,19 +191,19 @@ impl Flights {
                 },
             }
         }
-        self.board(&mut table, primary, vec![key.clone()], limit).map_or(Seat::Full, Seat::Lead)
+        self.board(&mut table, primary, Some(key), limit).map_or(Seat::Full, Seat::Lead)
     }
 
     /// A fetch that nobody may join. `None` if too many are under way.
     pub(crate) fn alone(&self, primary: &CacheKey, limit: usize) -> Option<Lead> {
-        self.board(&mut self.lock(), primary, Vec::new(), limit)
+        self.board(&mut self.lock(), primary, None, limit)
     }
 
     fn board(
         &self,
         table: &mut Table,
         primary: &CacheKey,
-        keys: Vec<CacheKey>,
+        key: Option<&CacheKey>,
         limit: usize,
     ) -> Option<Lead> {
         if table.active.len() >= limit {
@@ -206,15 +211,18 @@ impl Flights {
         }
         // Drawn under the lock, so that within one table numbers come in order.
         let number = sequence::next();
-        table.active.insert(number);
-        if keys.is_empty() {
-            table.newest_alone = number;
+        table.active.begin(number);
+        let flight = Arc::new(Flight {
+            number,
+            primary: primary.clone(),
+            key: key.cloned(),
+            state: Mutex::new(State::Waiting(Vec::new())),
+        });
+        match key {
+            Some(key) => drop(table.flights.insert(key.clone(), Arc::clone(&flight))),
+            None => table.newest_alone = number,
         }
-        let flight = Arc::new(Flight { number, state: Mutex::new(State::Waiting(Vec::new())) });
-        for key in &keys {
-            table.flights.insert(key.clone(), Arc::clone(&flight));
-        }
-        Some(Lead { flights: self.clone(), primary: primary.clone(), keys, flight })
+        Some(Lead { flights: self.clone(), flight, landed_at: None })
     }
 
     /// From now on nothing is reused that was asked for before. Look-up and fetches see it at once; what is stored already has to be
@@ -259,12 +267,12 @@ impl Flights {
 
 impl Table {
     fn is_invalidated(&self, primary: &CacheKey, fetch: u64) -> bool {
-        self.invalidated.concerns(primary, fetch, || self.active.contains(&fetch))
+        self.invalidated.concerns(primary, fetch, || self.active.contains(fetch))
     }
 
     /// Forgets invalidations that concern nothing any more.
     fn prune(&mut self) {
-        let oldest = self.active.first().copied().unwrap_or(u64::MAX);
+        let oldest = self.active.oldest().unwrap_or(u64::MAX);
         self.invalidated.prune(oldest);
     }
 
@@ -286,15 +294,20 @@ impl Lead {
     }
 
     pub(crate) fn primary(&self) -> &CacheKey {
-        &self.primary
+        &self.flight.primary
+    }
+
+    /// Under which the flight can be found; none if nobody may join it.
+    fn keys(&self) -> impl Iterator<Item = &CacheKey> {
+        self.flight.key.iter().chain(self.landed_at.as_deref())
     }
 
     /// The response is there: all who wait get it now if they may, its body still arriving. It can be found under its own key as well.
     pub(crate) fn land(&mut self, landed: &Landed, may_share: bool) {
-        if !self.keys.is_empty() && !self.keys.contains(&landed.key) {
+        if self.flight.key.is_some() && !self.keys().any(|key| *key == landed.key) {
             let mut table = self.flights.lock();
             table.flights.insert(landed.key.clone(), Arc::clone(&self.flight));
-            self.keys.push(landed.key.clone());
+            self.landed_at = Some(Box::new(landed.key.clone()));
         }
         let before = std::mem::replace(
             &mut *self.flight.lock(),
@@ -326,20 +339,20 @@ impl Lead {
     pub(crate) fn may_store(&self) -> bool {
         let table = self.flights.lock();
         self.flight.number >= self.flights.0.floor.load(Ordering::Acquire)
-            && !table.is_invalidated(&self.primary, self.flight.number)
-            && self.keys.iter().all(|key| table.is_at(key, self.flight.number))
+            && !table.is_invalidated(self.primary(), self.flight.number)
+            && self.keys().all(|key| table.is_at(key, self.flight.number))
     }
 
     /// May the same have been fetched since by somebody who could not wait for this one?
     pub(crate) fn has_rivals(&self) -> bool {
         let number = self.flight.number;
-        self.keys.is_empty() || self.flights.lock().newest_alone > number
+        self.flight.key.is_none() || self.flights.lock().newest_alone > number
     }
 
     /// Nobody finds the flight any more.
     pub(crate) fn leave_table(&self) {
         let mut table = self.flights.lock();
-        for key in &self.keys {
+        for key in self.keys() {
             if table.is_at(key, self.flight.number) {
                 table.flights.remove(key);
             }
@@ -359,9 +372,7 @@ impl Drop for Lead {
             *self.flight.lock() = State::Waiting(Vec::new());
         }
         let mut table = self.flights.lock();
-        table.active.remove(&self.flight.number);
-        let was_oldest = table.active.first().is_none_or(|oldest| *oldest > self.flight.number);
-        if was_oldest {
+        if table.active.end(self.flight.number) {
             table.prune();
         }
         self.flights.note_invalidations(&table);

@@ -3,7 +3,7 @@ use std::hash::{BuildHasher, Hasher};
 
 /// Takes a hash for what it is.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Hashed(u64);
+pub(crate) struct Hashed(u64);
 
 impl BuildHasher for Hashed {
     type Hasher = Self;

@@ -6,7 +6,6 @@ pub mod conformance;
 #[cfg(all(feature = "disk", unix))]
 mod disk;
 mod erased;
-#[cfg(any(feature = "memory", all(feature = "disk", unix)))]
 mod hashed;
 #[cfg(feature = "memory")]
 mod memory;
@@ -16,6 +15,7 @@ mod tiered;
 #[cfg(all(feature = "disk", unix))]
 pub use disk::{DiskBuilder, DiskStats, DiskStore, OpenError};
 pub(crate) use erased::ErasedStore;
+pub(crate) use hashed::Hashed;
 #[cfg(feature = "memory")]
 pub use memory::MemoryStore;
 #[cfg(feature = "tiered")]

@@ -2,7 +2,7 @@
 //!
 //! All that is kept in memory of a stored response is a place here: 32 bytes, and 17 in the map that finds it. With the room that both keep to grow that is at
 //! most 103 bytes, and 135 while one of them grows.
-use crate::store::hashed::Hashed;
+use crate::store::Hashed;
 use std::collections::HashMap;
 
 /// What the disk holds, as far as it is known.

@@ -2,7 +2,7 @@
 mod held;
 mod reading;
 
-use super::{Store, hashed::Hashed};
+use super::{Hashed, Store};
 use crate::{CacheKey, StoreError, StoredHead, StoredResponse};
 use held::{Evictions, Held, Weights};
 use quick_cache::{
