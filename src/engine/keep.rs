@@ -30,10 +30,15 @@ impl<B, E> Course<B, E> {
         let directives = head.directives.get();
         let arrived = pump(body, &directives, &writer, rope, lead, &engine.policy).await;
         let Some(Arrived { trailers }) = arrived else { return };
-        if !lead.may_store() || lead.has_rivals() && self.is_overtaken(key, head).await {
+        if self.is_outdated(key, head).await {
             rope.refuse_store();
         }
         writer.finish(trailers);
+    }
+
+    /// Something has invalidated the response since it was asked for, or something newer is stored.
+    pub(super) async fn is_outdated(&self, key: &CacheKey, head: &ResponseHead) -> bool {
+        !self.lead.may_store() || self.lead.has_rivals() && self.is_overtaken(key, head).await
     }
 
     /// Two parts are not in each other's way.

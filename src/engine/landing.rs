@@ -1,13 +1,14 @@
 //! How a fetch ends: what becomes of an answer, for those who wait and for the store.
 use super::{
     Engine,
+    begun::Begun,
     fetch::{Fetched, FromOrigin, Reply, Sent},
     flight::{Landed, Lead, Source},
     look_up::{Found, LookUp},
     reception::{Arrival, Reception},
 };
 use crate::{
-    BoxError, DoNotStore, StoredHead, StoredResponse,
+    BoxError, CacheKey, DoNotStore, StoredHead, StoredResponse,
     semantics::{
         cache_status::Detail,
         directives::RequestDirectives,
@@ -18,11 +19,11 @@ use crate::{
     },
     stored::{Content, Kind, Membership, ResponseHead, rope},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::join;
 use http::{HeaderMap, Response, StatusCode, header, request, response};
 use http_body::Body;
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{sync::oneshot, task::yield_now};
 
 /// A fetch under way: the seat that it holds, what it started from, and who asked. Each of its ends consumes it.
@@ -219,6 +220,17 @@ impl<B, E> Course<B, E> {
     }
 }
 
+/// A response that is being stored.
+struct Storing {
+    key: CacheKey,
+    head: Arc<ResponseHead>,
+    /// For the content, if it is known to be small.
+    room: BytesMut,
+    /// What the answer took to come.
+    delay: Duration,
+    origin: FromOrigin,
+}
+
 impl<B, E> Course<B, E>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
@@ -248,19 +260,62 @@ where
         }
     }
 
-    /// RFC 9111 section 3: the response goes to all while it arrives, and the store is one more reader of it.
+    /// RFC 9111 section 3: the response goes to all, and to the store.
     pub(crate) async fn store<C>(
-        mut self,
+        self,
         received: Reception,
         declared: Option<u64>,
         (parts, delay): (response::Parts, Duration),
         body: C,
     ) where
-        C: Body<Data = Bytes>,
+        C: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let Reception { key, head, own, room, .. } = received;
-        let head = Arc::new(head);
         self.engine.shared.unshareable.forget(&key);
+        let origin = FromOrigin {
+            status: Some(parts.status),
+            stored: true,
+            extensions: parts.extensions,
+            fields: Some(own.of(parts.headers)),
+        };
+        let storing = Storing { key, head: Arc::new(head), room, delay, origin };
+        let body = pin!(body);
+        let body = match declared.filter(|length| *length <= AT_ONCE) {
+            Some(length) => match Begun::whole(body, length).await {
+                Ok(content) => return self.store_whole(storing, &content).await,
+                Err(begun) => begun,
+            },
+            None => Begun::untouched(body),
+        };
+        self.store_arriving(storing, declared, body).await;
+    }
+
+    /// All of its content is there.
+    async fn store_whole(mut self, storing: Storing, content: &[u8]) {
+        let Storing { key, head, mut room, delay, origin } = storing;
+        // A copy, since what was received keeps larger buffers alive.
+        room.reserve(content.len());
+        room.extend_from_slice(content);
+        let content = Content::from_buffer(room);
+        let found = Found { head: Arc::clone(&head), content: content.clone() };
+        let landed = Landed::stored(key.clone(), found);
+        self.share(&landed, delay);
+        self.answer(landed, origin);
+        if !self.is_outdated(&key, &head).await {
+            let stored_head =
+                StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
+            let response = StoredResponse { head: stored_head, content };
+            self.keep(&key, &head, response, async {}).await;
+        }
+        self.withdraw_if_invalidated(&key, head.content).await;
+    }
+
+    /// Its content goes to all while it arrives, and the store is one more reader of it.
+    async fn store_arriving<C>(mut self, storing: Storing, declared: Option<u64>, body: C)
+    where
+        C: Body<Data = Bytes>,
+    {
+        let Storing { key, head, room, delay, origin } = storing;
         let (writer, rope) = rope::channel(self.engine.window(), declared);
         let Some(first) = rope.store_reader() else { return };
         let landed = Landed {
@@ -270,12 +325,6 @@ where
             on_error: false,
         };
         self.share(&landed, delay);
-        let origin = FromOrigin {
-            status: Some(parts.status),
-            stored: true,
-            extensions: parts.extensions,
-            fields: Some(own.of(parts.headers)),
-        };
         self.answer(landed, origin);
         if declared.is_none_or(|declared| declared > AT_ONCE) {
             // The head goes out before what may take longer.

@@ -1,6 +1,7 @@
 //! One client request lives in [`request`], one origin exchange in [`fetch`]; [`flight`] joins them, and a rope carries the body
 //! from the one to the many.
 pub(crate) mod begin;
+mod begun;
 mod deliver;
 mod exit;
 mod fetch;
