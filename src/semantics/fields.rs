@@ -2,7 +2,10 @@
 //!
 //! Everything works on bytes, since a field value need not be text, and in one pass.
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Mutex,
+    time::{Duration, SystemTime},
+};
 
 /// RFC 9111 section 1.2.2: what does not fit counts as this many seconds.
 pub(crate) const MAX_DELTA: u64 = 1 << 31;
@@ -103,15 +106,19 @@ impl<'a> Iterator for Members<'a> {
 impl Members<'_> {
     fn end_of_member(&mut self, rest: &[u8]) -> usize {
         let mut at = 0;
-        while let Some(&byte) = rest.get(at) {
-            match byte {
-                b',' => return at,
-                b'"' if self.quotes => match end_of_quoted(rest, at) {
+        while let Some(left) = rest.get(at..) {
+            let Some(next) = left.iter().position(|byte| matches!(byte, b',' | b'"')) else {
+                break;
+            };
+            at = at.saturating_add(next);
+            match rest.get(at) {
+                Some(b'"') if self.quotes => match end_of_quoted(rest, at) {
                     Some(end) => at = end,
                     // Nothing behind this can close a quote either: look for one only once.
                     None => self.quotes = false,
                 },
-                _ => {}
+                Some(b'"') => {}
+                _ => return at,
             }
             at = at.saturating_add(1);
         }
@@ -149,8 +156,22 @@ pub(crate) fn token_len(value: &[u8]) -> usize {
     value.iter().position(|b| !is_tchar(*b)).unwrap_or(value.len())
 }
 
+/// The marks by what they are and not by a search for them: names of directives have a hyphen each.
 fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
+/// Digits and nothing else. `None` also if the number is too large.
+pub(crate) fn number(value: &[u8]) -> Option<u64> {
+    let digit = |sum: u64, byte: &u8| {
+        let digit = byte.is_ascii_digit().then(|| byte.saturating_sub(b'0'))?;
+        sum.checked_mul(10)?.checked_add(u64::from(digit))
+    };
+    if value.is_empty() { None } else { value.iter().try_fold(0, digit) }
 }
 
 /// `delta-seconds` (RFC 9111 section 1.2.2), saturating.
@@ -179,6 +200,28 @@ pub(crate) fn http_date(value: &HeaderValue) -> Option<SystemTime> {
             httpdate::parse_http_date(&format!("{name}{rest}")).ok()
         })
     })
+}
+
+/// The `Date` of a response, if it says something sound.
+pub(crate) fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    /// What was read last, in the form that all senders use: most responses that come in one second have the same.
+    static LAST: Mutex<Option<([u8; 29], SystemTime)>> = Mutex::new(None);
+    let mut lines = headers.get_all(&header::DATE).iter();
+    let line = lines.next()?;
+    if lines.any(|other| other != line) {
+        return None;
+    }
+    // Nobody waits for another thread: a date is read in no time.
+    let text = <&[u8; 29]>::try_from(line.as_bytes());
+    let (Ok(text), Ok(mut last)) = (text, LAST.try_lock()) else { return http_date(line) };
+    match &*last {
+        Some((of, date)) if of == text => Some(*date),
+        _ => {
+            let date = http_date(line)?;
+            *last = Some((*text, date));
+            Some(date)
+        }
+    }
 }
 
 /// The field value for an instant. `None` for what the format cannot tell: before 1970, after 9999.
@@ -289,6 +332,45 @@ mod tests {
             "Sun, 06 Nov 1994  08:49:37 GMT",
         ] {
             assert_eq!(parse(not), None, "{not}");
+        }
+    }
+
+    #[test]
+    fn s6_6_1_a_date_that_is_known_already_is_that_which_would_be_read() {
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let sunday = "Sunday, 06-Nov-94 08:49:37 GMT";
+        let later = "Sun, 06 Nov 1994 08:49:38 GMT";
+        let nonsense = "Sun, 06 Nov 1994 08:49:37 ABC";
+        for lines in [
+            vec![date],
+            vec![date, date],
+            vec![date, later],
+            vec![later],
+            vec![nonsense],
+            vec![later],
+            vec![date],
+            vec![sunday],
+            vec![],
+        ] {
+            let headers: HeaderMap =
+                lines.iter().map(|line| (header::DATE, line.parse().unwrap())).collect();
+            let read = single_date(&headers, &header::DATE).ok().flatten();
+            assert_eq!(super::date(&headers), read, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn s8_6_numbers() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("0007", Some(7)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("", None),
+            ("+1", None),
+            ("1 ", None),
+        ] {
+            assert_eq!(number(text.as_bytes()), want, "{text}");
         }
     }
 }

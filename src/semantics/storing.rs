@@ -229,12 +229,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
     let mut declared = None;
     for member in fields::list(headers, &header::CONTENT_LENGTH) {
-        let digits = !member.is_empty() && member.iter().all(u8::is_ascii_digit);
-        let length: u64 = std::str::from_utf8(member)
-            .ok()
-            .filter(|_| digits)
-            .and_then(|text| text.parse().ok())
-            .ok_or(())?;
+        let length = fields::number(member).ok_or(())?;
         if declared.replace(length).is_some_and(|before| before != length) {
             return Err(());
         }
