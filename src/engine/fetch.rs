@@ -33,7 +33,10 @@ use crate::{
     },
     stored::ResponseHead,
 };
-use futures_util::future::{Either, select};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Either, ready, select},
+};
 use http::{
     Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request,
     response,
@@ -103,8 +106,7 @@ pub(crate) async fn run<O, Q>(
     let spare = plan.has_conditions().then(|| origin.clone());
     let request = Request::from_parts(plan.prepare(&course.engine, &asked), body);
     let Some((course, sent)) = course.exchange(origin, request).await else { return };
-    // Boxed, since what comes of an answer is several kilobytes, which those who wait for one need not take.
-    let Some(course) = Box::pin(course.settle(head, plan, sent)).await else { return };
+    let Some(course) = course.settle(head, &plan, sent).await else { return };
 
     // The answer fits no condition that was sent. The client's body is spent; another one has to be made.
     course.engine.delete_at(&course.look.key).await;
@@ -113,7 +115,7 @@ pub(crate) async fn run<O, Q>(
     let course = course.without_stored();
     let request = Request::from_parts(Plan::Whole.prepare(&course.engine, &asked), body);
     let Some((course, sent)) = course.exchange(origin, request).await else { return };
-    if let Some(course) = Box::pin(course.settle(head, Plan::Whole, sent)).await {
+    if let Some(course) = course.settle(head, &Plan::Whole, sent).await {
         course.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction);
     }
 }
@@ -224,20 +226,31 @@ impl<B, E> Course<B, E> {
         }
     }
 
-    /// Acts on an answer. `Some` if it contradicts the plan.
-    async fn settle(self, request: &request::Parts, plan: Plan, sent: Sent<B>) -> Option<Self>
+    /// Acts on an answer. `Some` if it contradicts the plan. Each way is boxed by itself: the usual one need not take the room of the others, and those who
+    /// wait for an answer need not take that of any.
+    fn settle<'a>(
+        self,
+        request: &'a request::Parts,
+        plan: &Plan,
+        sent: Sent<B>,
+    ) -> BoxFuture<'a, Option<Self>>
     where
         B: http_body::Body<Data = bytes::Bytes, Error: Into<crate::BoxError>> + Send + 'static,
+        E: Send + 'static,
     {
-        match self.meaning(&plan, &sent) {
-            Meaning::StillGood(stale) => self.freshen(request, stale, sent).await,
-            Meaning::Failed(stale) => self.land_stale(stale, Some(sent.parts.status)),
-            Meaning::Part(range, complete) => self.store_part(request, range, complete, sent).await,
-            Meaning::Completed(part, gap) => return self.complete(request, part, gap, sent).await,
-            Meaning::Response => self.store_or_decline(request, sent).await,
-            Meaning::Contradiction => return Some(self),
+        match self.meaning(plan, &sent) {
+            Meaning::StillGood(stale) => self.freshen(request, stale, sent).map(|()| None).boxed(),
+            Meaning::Failed(stale) => {
+                self.land_stale(stale, Some(sent.parts.status));
+                ready(None).boxed()
+            }
+            Meaning::Part(range, complete) => {
+                self.store_part(request, range, complete, sent).map(|()| None).boxed()
+            }
+            Meaning::Completed(part, gap) => self.complete(request, part, gap, sent).boxed(),
+            Meaning::Response => self.store_or_decline(request, sent).map(|()| None).boxed(),
+            Meaning::Contradiction => ready(Some(self)).boxed(),
         }
-        None
     }
 
     fn meaning(&self, plan: &Plan, sent: &Sent<B>) -> Meaning {

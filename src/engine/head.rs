@@ -129,7 +129,7 @@ impl Engine {
         };
         match self.receive(primary, look, arrival) {
             Ok(received) if received.key == look.key => {
-                let kind = Kind::Response(Arc::new(received.head));
+                let kind = Kind::Response(received.head);
                 self.freshen_at(&look.key, StoredHead { key: received.key, kind }).await;
             }
             // What is wrong with this request says nothing of the response.

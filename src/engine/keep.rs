@@ -62,7 +62,8 @@ impl<B, E> Course<B, E> {
             match (&head.rare.variant, &look.index) {
                 (Some(_), index) => {
                     let had_index = index.is_some();
-                    engine.index_variant(lead.primary(), key, head, had_index).await;
+                    // Boxed, since most responses are no variants and need not take the room.
+                    Box::pin(engine.index_variant(lead.primary(), key, head, had_index)).await;
                 }
                 // A response without Vary took the place of the list.
                 (None, Some(index)) => {

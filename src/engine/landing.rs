@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     BoxError, CacheKey, DoNotStore, StoredHead, StoredResponse,
+    clock::Moment,
     semantics::{
         cache_status::Detail,
         directives::RequestDirectives,
@@ -20,7 +21,7 @@ use crate::{
     stored::{Content, Kind, Membership, ResponseHead, rope},
 };
 use bytes::{Bytes, BytesMut};
-use futures_util::future::join;
+use futures_util::future::{Either, join};
 use http::{HeaderMap, Response, StatusCode, header, request, response};
 use http_body::Body;
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -38,15 +39,16 @@ pub(crate) struct Course<B, E> {
 impl<B, E> Course<B, E> {
     /// Everybody gets this.
     pub(crate) fn land(&mut self, landed: Landed, origin: FromOrigin) {
-        self.share(&landed, Duration::ZERO);
+        let now = self.engine.clock.read();
+        self.share(&landed, &now, Duration::ZERO);
         self.answer(landed, origin);
     }
 
     /// RFC 9111 section 4: those who waited share it if they might reuse it. If not, nobody waits for the next one in vain. The `delay` of the answer counts into its
     /// age, but those who waited asked before it was generated: for them it is no older than that.
-    fn share(&mut self, landed: &Landed, delay: Duration) {
+    fn share(&mut self, landed: &Landed, now: &Moment, delay: Duration) {
         let engine = &self.engine;
-        let mut freshness = landed.head.freshness(&engine.clock.read());
+        let mut freshness = landed.head.freshness(now);
         freshness.current_age = freshness.current_age.saturating_sub(delay);
         let verdict = engine.judge(&RequestDirectives::default(), &landed.head, freshness);
         let may_share = landed.on_error || !matches!(verdict, Verdict::MustAsk(_));
@@ -150,10 +152,9 @@ impl<B, E> Course<B, E> {
                 return self.freshen_for_one(reason, headers, stale, status).await;
             }
         };
-        let head = Arc::new(head);
         let found = Found { head: Arc::clone(&head), content: stale.content.clone() };
         let landed = Landed::stored(key.clone(), found);
-        self.share(&landed, delay_of(&sent));
+        self.share(&landed, &head.response_time, delay_of(&sent));
         let (extensions, fields) = (sent.parts.extensions, Some(own.of(headers)));
         self.answer(landed, FromOrigin { status, stored: true, extensions, fields });
         if !self.lead.may_store() {
@@ -235,17 +236,21 @@ impl<B, E> Course<B, E>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    pub(crate) async fn store_or_decline(self, request: &request::Parts, sent: Sent<B>) {
+    pub(crate) fn store_or_decline(
+        self,
+        request: &request::Parts,
+        sent: Sent<B>,
+    ) -> impl Future<Output = ()> + use<B, E> {
         let arrival = self.arrival(request, sent.parts.status, &sent.parts.headers, &sent);
         let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
-        self.store_received(received, sent).await;
+        self.store_received(received, sent)
     }
 
-    pub(crate) async fn store_received(
+    pub(crate) fn store_received(
         self,
         received: Result<Reception, NotStored>,
         sent: Sent<B>,
-    ) {
+    ) -> impl Future<Output = ()> {
         let framed = received.and_then(|received| {
             let declared = self.framed(&sent, Ok(received.declared))?;
             Ok((received, declared))
@@ -254,20 +259,21 @@ where
         let Sent { parts, body, .. } = sent;
         match framed {
             Ok((received, declared)) => {
-                self.store(received, declared, (parts, delay), body).await;
+                Either::Left(self.store(received, declared, (parts, delay), body))
             }
-            Err(reason) => self.decline(reason, parts, body).await,
+            Err(reason) => Either::Right(self.decline(reason, parts, body)),
         }
     }
 
     /// RFC 9111 section 3: the response goes to all, and to the store.
-    pub(crate) async fn store<C>(
+    pub(crate) fn store<C>(
         self,
         received: Reception,
         declared: Option<u64>,
         (parts, delay): (response::Parts, Duration),
         body: C,
-    ) where
+    ) -> impl Future<Output = ()>
+    where
         C: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let Reception { key, head, own, room, .. } = received;
@@ -278,7 +284,14 @@ where
             extensions: parts.extensions,
             fields: Some(own.of(parts.headers)),
         };
-        let storing = Storing { key, head: Arc::new(head), room, delay, origin };
+        self.store_content(Storing { key, head, room, delay, origin }, declared, body)
+    }
+
+    /// Its content may be there, or is still to come.
+    async fn store_content<C>(self, storing: Storing, declared: Option<u64>, body: C)
+    where
+        C: Body<Data = Bytes, Error: Into<BoxError>>,
+    {
         let body = pin!(body);
         let body = match declared.filter(|length| *length <= AT_ONCE) {
             Some(length) => match Begun::whole(body, length).await {
@@ -287,7 +300,8 @@ where
             },
             None => Begun::untouched(body),
         };
-        self.store_arriving(storing, declared, body).await;
+        // Boxed, since it takes several times the room of what is stored at once.
+        Box::pin(self.store_arriving(storing, declared, body)).await;
     }
 
     /// All of its content is there.
@@ -299,7 +313,7 @@ where
         let content = Content::from_buffer(room);
         let found = Found { head: Arc::clone(&head), content: content.clone() };
         let landed = Landed::stored(key.clone(), found);
-        self.share(&landed, delay);
+        self.share(&landed, &head.response_time, delay);
         self.answer(landed, origin);
         if !self.is_outdated(&key, &head).await {
             let stored_head =
@@ -324,7 +338,7 @@ where
             source: Source::Arriving(rope.clone()),
             on_error: false,
         };
-        self.share(&landed, delay);
+        self.share(&landed, &head.response_time, delay);
         self.answer(landed, origin);
         if declared.is_none_or(|declared| declared > AT_ONCE) {
             // The head goes out before what may take longer.

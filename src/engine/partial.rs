@@ -88,14 +88,12 @@ where
         let id = head.content;
         let content = Content::arriving(rope.clone(), first, room);
         let (arrived, has_arrived) = oneshot::channel::<()>();
-        let own = head.clone();
         let pumping = async {
-            self.bring(body, (&key, &own), writer, &rope).await;
+            self.bring(body, (&key, &head), writer, &rope).await;
             drop(arrived);
         };
         let putting = async {
-            let (head, content) = combine(self.look.part.as_ref(), head, content)?;
-            let head = Arc::new(head);
+            let (head, content) = combine(self.look.part.as_ref(), &head, content)?;
             let stored_head =
                 StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
             let response = StoredResponse { head: stored_head, content };
@@ -163,16 +161,18 @@ fn combined_fields(stored: Option<&Found>, new: &HeaderMap) -> HeaderMap {
 /// piece is not there.
 fn combine(
     stored: Option<&Found>,
-    mut head: ResponseHead,
+    head: &Arc<ResponseHead>,
     new: Content,
-) -> Option<(ResponseHead, Content)> {
+) -> Option<(Arc<ResponseHead>, Content)> {
     let combined = stored.and_then(|old| {
         let is_same = validation::is_same_strong(&old.head.headers, &head.headers);
         let old_parts = old.head.rare.part.as_ref()?;
         let (parts, pieces) = old_parts.combine(head.rare.part.as_ref()?)?;
         is_same.then_some((&old.content, old_parts, parts, pieces))
     });
-    let Some((old, old_parts, parts, pieces)) = combined else { return Some((head, new)) };
+    let Some((old, old_parts, parts, pieces)) = combined else {
+        return Some((Arc::clone(head), new));
+    };
     let mut bodies = Vec::new();
     for (whose, range) in pieces {
         bodies.push(match whose {
@@ -185,8 +185,8 @@ fn combine(
     bodies.push(Content::from(Bytes::new()).read());
     let content = Content::once(Some(parts.len()), ContentBody::chain(bodies));
     let part = Some(parts).filter(|parts| !parts.is_complete());
-    head.rare = RareParts { part, ..(*head.rare).clone() }.into();
-    Some((head, content))
+    let rare = RareParts { part, ..(*head.rare).clone() }.into();
+    Some((Arc::new(ResponseHead { rare, ..(**head).clone() }), content))
 }
 
 pin_project! {

@@ -15,7 +15,10 @@ use crate::{
 };
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use std::hash::{BuildHasher, RandomState};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 /// What arrived, and when it was asked for and came.
 pub(crate) struct Arrival<'a> {
@@ -38,7 +41,7 @@ pub(crate) struct Arrival<'a> {
 /// A response that may be stored.
 pub(crate) struct Reception {
     pub(crate) key: CacheKey,
-    pub(crate) head: ResponseHead,
+    pub(crate) head: Arc<ResponseHead>,
     /// The length that the head declares.
     pub(crate) declared: Option<u64>,
     pub(crate) own: OwnFields,
@@ -151,7 +154,7 @@ impl Engine {
             }
             .into(),
         };
-        Ok(Reception { key, head, declared, own, room })
+        Ok(Reception { key, head: Arc::new(head), declared, own, room })
     }
 
     /// The groups of a response; `before` is what it had before it was freshened. Tags are not stored with its fields: they stay unless the update has all fields that

@@ -65,11 +65,10 @@ where
         Some(look) => look,
         None => Box::new(engine.look_up(&asked.primary, &asked.head).await),
     };
-    let now = engine.clock.read();
     let reason = match &look.found {
         None => look.miss(),
         Some(found) => {
-            let freshness = found.head.freshness(&now);
+            let freshness = found.head.freshness(&engine.clock.read());
             match engine.judge_found(&asked.directives, &look, found, freshness) {
                 Verdict::Fresh => {
                     let again = || Some((origin, body));
@@ -167,13 +166,14 @@ where
     let fetch = Fetch { asked: Arc::clone(&asked), body, look };
     let (reply, answer) = oneshot::channel();
     let run = Box::pin(fetch::run(Arc::clone(&engine), origin, fetch, lead, reply));
-    let mut fetched = begin(run, answer).await?;
-    if let Fetched::Landed { landed, supply, origin } = fetched {
-        let again = || Some((spare?, engine.spare.body()?));
-        let supply = engine.mended(supply, &asked, (&landed.key, &landed.head), again);
-        fetched = Fetched::Landed { landed, supply, origin };
-    }
-    Ok(engine.conclude(&asked, fetched, status))
+    Ok(match begin(run, answer).await? {
+        Fetched::Landed { landed, supply, origin } => {
+            let again = || Some((spare?, engine.spare.body()?));
+            let supply = engine.mended(supply, &asked, (&landed.key, &landed.head), again);
+            engine.share(&asked, landed, supply, origin, status)
+        }
+        fetched => engine.conclude(&asked, fetched, status),
+    })
 }
 
 /// This request fetches for itself: nobody waits for it, but what it brings may be stored.

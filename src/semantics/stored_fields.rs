@@ -21,6 +21,11 @@ impl<'a> Unstorable<'a> {
         Self { listed, directives, cookies, withholds }
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn contains(&self, name: &HeaderName) -> bool {
+        self.is_hop_by_hop(name) || self.is_withheld(name)
+    }
+
     /// It belongs to the connection, and nobody gets it.
     pub(crate) fn is_hop_by_hop(&self, name: &HeaderName) -> bool {
         is_hop_by_hop(name) || self.listed.contains(name)
@@ -95,9 +100,7 @@ mod tests {
             .collect();
         let directives = Directives::of_response(&headers);
         let unstorable = Unstorable::of(&headers, &directives, SetCookie::Store);
-        let is_stored =
-            |name: &&HeaderName| !unstorable.is_hop_by_hop(name) && !unstorable.is_withheld(name);
-        let left = headers.keys().filter(is_stored);
+        let left = headers.keys().filter(|name| !unstorable.contains(name));
         let left: Vec<_> = left.map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-d", "cache-control"]);
     }
