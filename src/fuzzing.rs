@@ -16,7 +16,7 @@ use crate::{
         selecting::{self, Nominated},
         stored_fields,
         storing::{self, Candidate},
-        targeted, trailers, validation,
+        survey, targeted, trailers, validation,
     },
     stored::{self, Parts, Whose},
 };
@@ -247,6 +247,7 @@ pub fn may_store(policy: &CachePolicy, exchange: &Exchange<'_>) -> Result<(), No
         request_headers: exchange.request,
         status: exchange.status,
         headers: exchange.response,
+        survey: &survey::Survey::of(exchange.response, &policy.targets),
         directives: &selected.directives,
         declared: storing::content_length(exchange.response),
         lifetime: lifetime_of(policy, exchange, &selected),

@@ -9,6 +9,7 @@ use crate::{
         selecting::{self, Nominated},
         stored_fields::{Unstorable, end_to_end},
         storing::{self, Candidate, NotStored},
+        survey::Survey,
         targeted,
     },
     stored::{self, FoundValid, Membership, Parts, RareParts, ResponseHead},
@@ -82,8 +83,10 @@ impl Engine {
     ) -> Result<Reception, NotStored> {
         let Arrival { request_method, path, request_headers, status, headers, .. } = arrival;
         let (request_time, response_time) = arrival.times;
-        let selected = targeted::select(headers, &self.policy.targets);
-        let nominated = Nominated::of(headers);
+        let survey = Survey::of(headers, &self.policy.targets);
+        let targets = if survey.targeted { self.policy.targets.as_slice() } else { &[] };
+        let selected = targeted::select(headers, targets);
+        let nominated = if survey.vary { Nominated::of(headers) } else { Nominated::Nothing };
         let lifetime = freshness::lifetime(
             status,
             headers,
@@ -99,6 +102,7 @@ impl Engine {
             request_headers,
             status,
             headers,
+            survey: &survey,
             directives: &selected.directives,
             declared,
             lifetime,
@@ -107,7 +111,7 @@ impl Engine {
         storing::may_store(&candidate, &self.policy.storing)?;
         let declared = declared.map_err(|()| NotStored::Framing)?;
         if declared > Some(self.policy.limits.max_object)
-            || size(headers) > self.policy.limits.max_head
+            || survey.bytes > self.policy.limits.max_head
         {
             return Err(NotStored::TooLarge);
         }
@@ -115,12 +119,12 @@ impl Engine {
         let date = freshness::date_value(headers, response_time.wall);
         let corrected_initial_age =
             freshness::corrected_initial_age(headers, date, request_time.wall, response_time.wall);
-        let groups = self.groups_of(primary, headers, arrival.groups);
+        let groups = self.groups_of(primary, headers, &survey, arrival.groups);
         // A head that was freshened has its content already.
         let room = declared.filter(|length| arrival.content.is_none() && *length <= SMALL);
         let room = room.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let (own, (headers, room)) =
-            self.divide(headers, &selected.directives, response_time, room);
+            self.divide(headers, &survey, &selected.directives, response_time, room);
         let (key, variant) = match nominated {
             Nominated::Fields(shape) => {
                 let generation = look.generation.unwrap_or_else(random);
@@ -159,9 +163,19 @@ impl Engine {
 
     /// The groups of a response; `before` is what it had before it was freshened. Tags are not stored with its fields: they stay unless the update has all fields that
     /// list them.
-    fn groups_of(&self, primary: &CacheKey, headers: &HeaderMap, before: Membership) -> Membership {
+    fn groups_of(
+        &self,
+        primary: &CacheKey,
+        headers: &HeaderMap,
+        survey: &Survey,
+        before: Membership,
+    ) -> Membership {
         let tag_fields = &self.policy.tag_fields;
-        let names = groups::of_response(headers, tag_fields);
+        let names = if survey.groups || !tag_fields.is_empty() {
+            groups::of_response(headers, tag_fields)
+        } else {
+            groups::Names::default()
+        };
         let mut named: Vec<_> = names.names.iter().map(|name| primary.group(name)).collect();
         let mut any = names.any;
         if !tag_fields.iter().all(|name| headers.contains_key(name)) {
@@ -180,25 +194,25 @@ impl Engine {
     fn divide(
         &self,
         headers: &HeaderMap,
+        survey: &Survey,
         directives: &Directives,
         response_time: Moment,
         room: usize,
     ) -> (OwnFields, (HeaderMap, BytesMut)) {
         // RFC 9110 section 6.6.1.
-        let date = (!headers.contains_key(header::DATE))
-            .then(|| fields::date_of(response_time.wall))
-            .flatten();
-        let unstorable = Unstorable::of(headers, directives, self.policy.storing.set_cookie);
+        let date = (!survey.date).then(|| fields::date_of(response_time.wall)).flatten();
+        let cookies = self.policy.storing.set_cookie;
+        let unstorable = if survey.hop_by_hop {
+            Unstorable::of(headers, directives, cookies)
+        } else {
+            Unstorable::end_to_end(directives, cookies)
+        };
         let tags = self.policy.own_tag_fields();
-        let mut has_hop_by_hop = false;
-        let storable = headers.iter().filter(|(name, _)| {
-            let is_hop_by_hop = unstorable.is_hop_by_hop(name);
-            has_hop_by_hop |= is_hop_by_hop;
-            !is_hop_by_hop && !unstorable.is_withheld(name) && !tags.contains(name)
-        });
+        let storable =
+            headers.iter().filter(|(name, _)| !unstorable.contains(name) && !tags.contains(name));
         let added = date.iter().map(|date| (&header::DATE, date));
         let stored = stored::compact(storable.chain(added), room);
-        (OwnFields { has_hop_by_hop, date }, stored)
+        (OwnFields { has_hop_by_hop: survey.hop_by_hop, date }, stored)
     }
 
     /// The fields that list tags are for the cache, unless caches stand in front of it.

@@ -19,6 +19,7 @@ pub(crate) mod reuse;
 pub(crate) mod selecting;
 pub(crate) mod stored_fields;
 pub(crate) mod storing;
+pub(crate) mod survey;
 pub(crate) mod targeted;
 pub(crate) mod trailers;
 pub(crate) mod validation;

@@ -4,11 +4,13 @@ use http::{HeaderMap, HeaderName, header};
 
 /// The fields that are not.
 pub(crate) struct Unstorable<'a> {
+    /// Mostly nothing is, and then nothing needs to be compared.
+    has_hop_by_hop: bool,
     listed: Vec<HeaderName>,
+    /// As above.
+    withholds: bool,
     directives: &'a Directives,
     cookies: SetCookie,
-    /// Mostly none is, and then nothing needs to be compared.
-    withholds: bool,
 }
 
 impl<'a> Unstorable<'a> {
@@ -16,23 +18,27 @@ impl<'a> Unstorable<'a> {
         let listed = fields::list(headers, &header::CONNECTION)
             .filter_map(|name| HeaderName::from_bytes(name).ok())
             .collect();
-        let withholds =
-            cookies == SetCookie::Strip || directives.withheld_fields().next().is_some();
-        Self { listed, directives, cookies, withholds }
+        Self { has_hop_by_hop: true, listed, ..Self::end_to_end(directives, cookies) }
     }
 
-    #[cfg(any(test, fuzzing))]
+    /// Of a response that has no field of the connection.
+    pub(crate) fn end_to_end(directives: &'a Directives, cookies: SetCookie) -> Self {
+        let withholds =
+            cookies == SetCookie::Strip || directives.withheld_fields().next().is_some();
+        Self { has_hop_by_hop: false, listed: Vec::new(), withholds, directives, cookies }
+    }
+
     pub(crate) fn contains(&self, name: &HeaderName) -> bool {
         self.is_hop_by_hop(name) || self.is_withheld(name)
     }
 
     /// It belongs to the connection, and nobody gets it.
-    pub(crate) fn is_hop_by_hop(&self, name: &HeaderName) -> bool {
-        is_hop_by_hop(name) || self.listed.contains(name)
+    fn is_hop_by_hop(&self, name: &HeaderName) -> bool {
+        self.has_hop_by_hop && (is_hop_by_hop(name.as_str()) || self.listed.contains(name))
     }
 
     /// The one who asked may have it, and nobody else.
-    pub(crate) fn is_withheld(&self, name: &HeaderName) -> bool {
+    fn is_withheld(&self, name: &HeaderName) -> bool {
         self.withholds
             && (self.directives.withheld_fields().any(|withheld| withheld == name)
                 || self.cookies == SetCookie::Strip && *name == header::SET_COOKIE)
@@ -49,10 +55,10 @@ pub(crate) fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    // Most names are of another length: nothing but that is compared then.
+/// Is it one of [`HOP_BY_HOP`]? Names of other lengths, which most are, are not compared.
+pub(super) fn is_hop_by_hop(name: &str) -> bool {
     matches!(
-        name.as_str(),
+        name,
         "connection"
             | "keep-alive"
             | "proxy-connection"
@@ -107,7 +113,7 @@ mod tests {
 
     #[test]
     fn s3_1_the_two_lists_of_hop_by_hop_fields_are_one() {
-        assert!(HOP_BY_HOP.iter().all(is_hop_by_hop));
-        assert!(!fields::END_TO_END.iter().any(is_hop_by_hop));
+        assert!(HOP_BY_HOP.iter().all(|name| is_hop_by_hop(name.as_str())));
+        assert!(!fields::END_TO_END.iter().any(|name| is_hop_by_hop(name.as_str())));
     }
 }

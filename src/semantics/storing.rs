@@ -5,6 +5,7 @@ use super::{
     fields,
     freshness::{Lifetime, Source},
     selecting::Nominated,
+    survey::Survey,
 };
 use http::{HeaderMap, Method, StatusCode, header};
 
@@ -119,6 +120,7 @@ pub(crate) struct Candidate<'a> {
     pub(crate) request_headers: &'a HeaderMap,
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) survey: &'a Survey,
     pub(crate) directives: &'a Directives,
     /// As [`content_length`] says.
     pub(crate) declared: Result<Option<u64>, ()>,
@@ -155,7 +157,7 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
         NotStored::Authorization,
     )?;
     forbid(
-        c.headers.contains_key(header::SET_COOKIE)
+        c.survey.set_cookie
             && match rules.set_cookie {
                 SetCookie::UnlessMeantForMany => !meant_for_many,
                 SetCookie::Never => true,
@@ -163,7 +165,7 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
             },
         NotStored::SetCookie,
     )?;
-    forbid(lists_end_to_end_field(c.headers), NotStored::Connection)?;
+    forbid(c.survey.connection && lists_end_to_end_field(c.headers), NotStored::Connection)?;
     forbid(is_event_stream(c.headers), NotStored::EventStream)?;
     forbid(c.declared.is_err(), NotStored::Framing)?;
     let is_asked_for = matches!(c.lifetime.source, Source::Explicit | Source::Silent);
@@ -219,19 +221,28 @@ fn has_validator(headers: &HeaderMap) -> bool {
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-        let essence = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
-        fields::trim(essence).eq_ignore_ascii_case(b"text/event-stream")
-    })
+    const TYPE: &[u8] = b"text/event-stream";
+    let value = headers.get(header::CONTENT_TYPE).map(|value| fields::trim(value.as_bytes()));
+    let Some((essence, rest)) = value.and_then(|value| value.split_at_checked(TYPE.len())) else {
+        return false;
+    };
+    essence.eq_ignore_ascii_case(TYPE) && matches!(fields::trim(rest).first(), None | Some(b';'))
 }
 
 /// The length that the head declares. `Err` if it contradicts itself (RFC 9112 section 6.3).
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
     let mut declared = None;
-    for member in fields::list(headers, &header::CONTENT_LENGTH) {
-        let length = fields::number(member).ok_or(())?;
-        if declared.replace(length).is_some_and(|before| before != length) {
-            return Err(());
+    let mut add = |length: Option<u64>| match declared.replace(length.ok_or(())?) {
+        Some(before) if declared != Some(before) => Err(()),
+        _ => Ok(()),
+    };
+    for line in headers.get_all(header::CONTENT_LENGTH) {
+        match fields::number(line.as_bytes()) {
+            // No list, as mostly.
+            Some(length) => add(Some(length))?,
+            None => {
+                fields::members(line.as_bytes()).try_for_each(|it| add(fields::number(it)))?;
+            }
         }
     }
     if declared.is_none() && headers.contains_key(header::CONTENT_LENGTH) {
@@ -284,6 +295,7 @@ mod tests {
                 request_headers: &request,
                 status: StatusCode::from_u16(case.status).unwrap(),
                 headers: &response,
+                survey: &Survey::of(&response, &[]),
                 directives: &directives,
                 declared: content_length(&response),
                 lifetime: Lifetime { length: Duration::ZERO, source },
