@@ -105,7 +105,9 @@ pub(crate) async fn run<O, Q>(
     let plan = Plan::of(&course, head);
     let spare = plan.has_conditions().then(|| origin.clone());
     let request = Request::from_parts(plan.prepare(&course.engine, &asked), body);
-    let Some((course, sent)) = course.exchange(origin, request).await else { return };
+    let Some((course, sent)) = course.exchange(Box::pin(origin.send(request))).await else {
+        return;
+    };
     let Some(course) = course.settle(head, &plan, sent).await else { return };
 
     // The answer fits no condition that was sent. The client's body is spent; another one has to be made.
@@ -114,7 +116,9 @@ pub(crate) async fn run<O, Q>(
     let (Some(origin), Some(body)) = (spare, body) else { return course.land_unvalidated() };
     let course = course.without_stored();
     let request = Request::from_parts(Plan::Whole.prepare(&course.engine, &asked), body);
-    let Some((course, sent)) = course.exchange(origin, request).await else { return };
+    let Some((course, sent)) = course.exchange(Box::pin(origin.send(request))).await else {
+        return;
+    };
     if let Some(course) = course.settle(head, &Plan::Whole, sent).await {
         course.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction);
     }
@@ -195,17 +199,17 @@ pub(crate) struct Sent<B> {
 
 impl<B, E> Course<B, E> {
     /// Sends the request. `None` if the exchange has found its end otherwise.
-    async fn exchange<O, Q>(mut self, origin: O, request: Request<Q>) -> Option<(Self, Sent<B>)>
+    async fn exchange<F>(mut self, sending: Pin<Box<F>>) -> Option<(Self, Sent<B>)>
     where
-        O: Origin<Q, Body = B, Error = E>,
+        F: Future<Output = Result<Response<B>, E>>,
     {
         let request_time = self.engine.clock.read();
-        let sent = match self.wait(origin.send(request)).await {
+        let sent = match self.wait(sending).await {
             Waited::Answered(sent) => sent,
             Waited::TooLate(sending) => {
                 // Nobody else waits for it any more; the one who asked does, as without a cache.
                 drop(self.lead);
-                finish_alone(sending, self.reply?, self.look).await;
+                Box::pin(finish_alone(sending, self.reply?, self.look)).await;
                 return None;
             }
             Waited::GivenUp => return None,
@@ -286,9 +290,8 @@ impl<B, E> Course<B, E> {
     }
 
     /// Waits for the head. Answers with what is stale where the policy sets a deadline for that, or if no head comes in time.
-    async fn wait<F: Future>(&mut self, sending: F) -> Waited<F> {
+    async fn wait<F: Future>(&mut self, mut sending: Pin<Box<F>>) -> Waited<F> {
         let Limits { fetch_timeout, stale_deadline, .. } = self.engine.policy.limits;
-        let mut sending = Box::pin(sending);
         let early = stale_deadline.unwrap_or(fetch_timeout).min(fetch_timeout);
         for part in [early, fetch_timeout.saturating_sub(early)] {
             if let Ok(sent) = within(part, &mut sending).await {
@@ -380,7 +383,12 @@ struct Again {
 
 impl Engine {
     async fn look_again(&self, lead: &Lead, asked: &Asked, mut before: Box<LookUp>) -> Again {
-        let mut look = self.look_up(lead.primary(), &asked.head).await;
+        let was_nothing = before.found.is_none() && before.index.is_none();
+        let nothing = if was_nothing { self.peek_nothing(lead.primary()) } else { None };
+        let mut look = match nothing {
+            Some(nothing) => nothing,
+            None => Box::pin(self.look_up(lead.primary(), &asked.head)).await,
+        };
         // Where there was a list of variants and there is none now, what it had may be invalid: it may not come back with its generation.
         if before.index.is_none() {
             look.generation = look.generation.or(before.generation);

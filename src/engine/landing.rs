@@ -100,6 +100,22 @@ impl<B, E> Course<B, E> {
         self
     }
 
+    /// What the origin has sent goes to those who wait, and to the one who asked.
+    fn deliver(
+        &mut self,
+        key: &CacheKey,
+        head: &Arc<ResponseHead>,
+        source: Source,
+        delay: Duration,
+        origin: FromOrigin,
+    ) {
+        let (key, head) = (key.clone(), Arc::clone(head));
+        let now = head.response_time;
+        let landed = Landed { key, head, source, on_error: false };
+        self.share(&landed, &now, delay);
+        self.answer(landed, origin);
+    }
+
     fn answer(&mut self, landed: Landed, origin: FromOrigin) {
         let Some(supply) = landed.open() else { return };
         if let Some(reply) = self.reply.take() {
@@ -152,11 +168,10 @@ impl<B, E> Course<B, E> {
                 return self.freshen_for_one(reason, headers, stale, status).await;
             }
         };
-        let found = Found { head: Arc::clone(&head), content: stale.content.clone() };
-        let landed = Landed::stored(key.clone(), found);
-        self.share(&landed, &head.response_time, delay_of(&sent));
+        let delay = delay_of(&sent);
         let (extensions, fields) = (sent.parts.extensions, Some(own.of(headers)));
-        self.answer(landed, FromOrigin { status, stored: true, extensions, fields });
+        let origin = FromOrigin { status, stored: true, extensions, fields };
+        self.deliver(&key, &head, Source::Stored(stale.content.clone()), delay, origin);
         if !self.lead.may_store() {
             return;
         }
@@ -311,10 +326,7 @@ where
         room.reserve(content.len());
         room.extend_from_slice(content);
         let content = Content::from_buffer(room);
-        let found = Found { head: Arc::clone(&head), content: content.clone() };
-        let landed = Landed::stored(key.clone(), found);
-        self.share(&landed, &head.response_time, delay);
-        self.answer(landed, origin);
+        self.deliver(&key, &head, Source::Stored(content.clone()), delay, origin);
         if !self.is_outdated(&key, &head).await {
             let stored_head =
                 StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
@@ -332,14 +344,7 @@ where
         let Storing { key, head, room, delay, origin } = storing;
         let (writer, rope) = rope::channel(self.engine.window(), declared);
         let Some(first) = rope.store_reader() else { return };
-        let landed = Landed {
-            key: key.clone(),
-            head: Arc::clone(&head),
-            source: Source::Arriving(rope.clone()),
-            on_error: false,
-        };
-        self.share(&landed, &head.response_time, delay);
-        self.answer(landed, origin);
+        self.deliver(&key, &head, Source::Arriving(rope.clone()), delay, origin);
         if declared.is_none_or(|declared| declared > AT_ONCE) {
             // The head goes out before what may take longer.
             yield_now().await;

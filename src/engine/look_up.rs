@@ -118,6 +118,12 @@ impl Engine {
         best.select(primary, index, request).map(Peeked::Other)
     }
 
+    /// The same, if it is known at once that nothing is there: mostly so for a fetch that looks again.
+    pub(crate) fn peek_nothing(&self, primary: &CacheKey) -> Option<LookUp> {
+        let is_known = self.shared.peek_tells_all && self.peek_at(primary).is_none();
+        is_known.then(|| self.nothing(primary))
+    }
+
     /// What is stored for this request. A store that fails has nothing.
     pub(crate) async fn look_up(&self, primary: &CacheKey, request: &request::Parts) -> LookUp {
         let stored = self.get_at(primary).await;

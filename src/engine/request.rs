@@ -63,7 +63,8 @@ where
 {
     let look = match look {
         Some(look) => look,
-        None => Box::new(engine.look_up(&asked.primary, &asked.head).await),
+        // Boxed, as what comes seldom is here, so that a usual miss need not take the room.
+        None => Box::new(Box::pin(engine.look_up(&asked.primary, &asked.head)).await),
     };
     let reason = match &look.found {
         None => look.miss(),
@@ -93,7 +94,7 @@ where
         return Ok(engine.refuse(StatusCode::GATEWAY_TIMEOUT, Detail::OnlyIfCached));
     }
     if asked.head.method == Method::HEAD {
-        return forward_head(&engine, origin, asked, body, look, reason).await;
+        return Box::pin(forward_head(&engine, origin, asked, body, look, reason)).await;
     }
     ask(engine, origin, asked, body, look, reason).await
 }

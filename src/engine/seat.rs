@@ -56,7 +56,7 @@ impl Engine {
                         return Place::Alone(Some(Detail::Unshareable));
                     }
                     Ok(Ok(Landing::Over)) => {
-                        *look = self.look_up(&asked.primary, &asked.head).await;
+                        *look = Box::pin(self.look_up(&asked.primary, &asked.head)).await;
                         match self.fresh(asked, &look) {
                             Some(landed) => landed,
                             None => continue,
