@@ -6,6 +6,7 @@ use http_body_util::Full;
 use std::{
     convert::Infallible,
     future::{Ready, ready},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::SystemTime,
@@ -79,6 +80,42 @@ impl Service<Ask> for Origin {
 
     fn call(&mut self, request: Ask) -> Self::Future {
         ready(Ok(self.answer(request.headers())))
+    }
+}
+
+/// The same, but not before all others had their turn: requests of one moment meet while they wait for it.
+#[derive(Clone)]
+pub(crate) struct Far(pub(crate) Origin);
+
+impl Service<Ask> for Far {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Later;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Ask) -> Later {
+        Later { answer: Some(self.0.answer(request.headers())), has_waited: false }
+    }
+}
+
+/// Ready when it is asked for the second time.
+pub(crate) struct Later {
+    answer: Option<Response<Full<Bytes>>>,
+    has_waited: bool,
+}
+
+impl Future for Later {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !std::mem::replace(&mut self.has_waited, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer)))
     }
 }
 

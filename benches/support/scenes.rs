@@ -2,7 +2,7 @@
 use super::{
     floor::{Floor, Map},
     frames::{FRAME, Long, LongOrigin, Pace},
-    origin::{Never, Origin},
+    origin::{Far, Never, Origin},
     pace::{read, send_all},
     request::{Ask, browser, browser_with},
 };
@@ -292,7 +292,8 @@ fn pass_with(request: Ask, policy: CachePolicy) -> Scene {
 
 /// So many requests at once, for so many cold keys; then the next ones.
 pub(crate) async fn at_once(count: usize, keys: usize) -> Scene {
-    let Edge { service, handle, .. } = Edge::new(Origin::new(1024));
+    let layer = CdnCacheLayer::new(MemoryStore::new(STORE));
+    let (service, handle) = (layer.layer(Far(Origin::new(1024))), layer.handle());
     let mut number = 0;
     Box::new(move |rounds| {
         let key = |round: usize| number + round / count * keys + round % keys;
@@ -315,7 +316,7 @@ pub(crate) async fn at_once(count: usize, keys: usize) -> Scene {
     })
 }
 
-async fn answer(mut service: CdnCache<Origin>, ask: Ask) -> usize {
+async fn answer(mut service: CdnCache<Far>, ask: Ask) -> usize {
     let Ok(response) = service.call(ask).await;
     read(response.into_body()).await
 }
