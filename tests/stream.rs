@@ -392,3 +392,45 @@ async fn one_chunk_larger_than_the_window_passes() {
     assert_eq!(hit.how(), "hit");
     assert_eq!(hit.text().await.len(), MEGABYTE);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_there_together_with_its_head_is_not_taken_for_more_than_it_is() {
+    let w = world();
+    let announced = |length: &str| answer(200).max_age(60).header("content-length", length);
+    for (path, whole) in [
+        ("/one", ok("hello").max_age(60)),
+        ("/none", ok("").max_age(60)),
+        ("/two", announced("5").chunks(&["hel", "lo"])),
+        ("/long", ok("x".repeat(LONGEST_AT_ONCE)).max_age(60)),
+        ("/longer", ok("x".repeat(LONGEST_AT_ONCE + 1)).max_age(60)),
+    ] {
+        w.origin.says(path, whole);
+        let (text, error) = w.get(path).await.read().await;
+        assert!(error.is_none(), "{path}");
+        w.assert_idle().await;
+        assert_eq!(w.get(path).told().await, format!("200 {text} (hit)"), "{path}");
+    }
+    let (panicking, panics) = announced("5").fed();
+    panics.panics();
+    let (breaking, breaks) = announced("5").fed();
+    breaks.breaks();
+    for (path, broken) in [
+        ("/panics", panicking),
+        ("/breaks", breaking),
+        ("/short", announced("5").chunks(&["hell"])),
+        ("/excess", announced("5").chunks(&["hello!"])),
+    ] {
+        w.origin.says(path, broken);
+        let mut reply = w.get(path).await;
+        assert_eq!(reply.status, 200, "{path}: the head goes out before");
+        let (_, error) = reply.read().await;
+        assert!(error.is_some(), "{path}: never a clean end");
+        w.assert_idle().await;
+        w.origin.says(path, ok("whole").max_age(60));
+        assert_eq!(w.get(path).told().await, "200 whole (uri-miss)", "{path}");
+        assert_eq!(w.get(path).told().await, "200 whole (hit)", "{path}");
+    }
+}
+
+/// Content that is there at once, and not longer, is not streamed.
+const LONGEST_AT_ONCE: usize = 64 * KILOBYTE;

@@ -127,6 +127,15 @@ impl Body for OriginBody {
         })
     }
 
+    /// Known in advance where the length is, as with most bodies of a known length.
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Ready(pieces) => self.exact.is_some() && pieces.is_empty(),
+            Source::Over => true,
+            Source::Fed(_) | Source::Made(..) => false,
+        }
+    }
+
     fn size_hint(&self) -> SizeHint {
         self.exact.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
