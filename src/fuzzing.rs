@@ -12,7 +12,7 @@ use crate::{
         freshness::{self, Freshness, Source},
         groups, invalidation,
         range::{self, Wanted},
-        reuse::{self, Verdict},
+        reuse::{self, Terms, Verdict},
         selecting::{self, Nominated},
         stored_fields,
         storing::{self, Candidate},
