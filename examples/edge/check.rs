@@ -12,6 +12,9 @@ use hyper::{Method, StatusCode, Version};
 
 use crate::hop;
 
+/// A name of 253 characters (RFC 1035 §2.3.4) with its port.
+const LONGEST_PLAIN_HOST: usize = 253 + ":65535".len();
+
 /// The status and the text of an answer that is given here.
 pub(crate) type Refusal = (StatusCode, &'static str);
 
@@ -70,12 +73,29 @@ fn check_host(head: &Parts) -> Result<(), Refusal> {
 
 /// Whether `text` is `uri-host [ ":" port ]` (RFC 9110 §7.2) with a host.
 fn is_host(text: &[u8]) -> bool {
+    if is_plain_host(text) {
+        return true;
+    }
     let Ok(authority) = Authority::try_from(text) else { return false };
     let port = authority.as_str().strip_prefix(authority.host());
     let port = port.map(|port| port.strip_prefix(':').unwrap_or(port));
     // A user name stands before the host, so that the host is no prefix then.
     !authority.host().is_empty()
         && port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether `text` is made like a DNS name or an IPv4 address, with or without a port. Nearly all are,
+/// and need no parser of all that may stand there.
+fn is_plain_host(text: &[u8]) -> bool {
+    let end = text
+        .iter()
+        .position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'-'));
+    let (host, port) = text.split_at(end.unwrap_or(text.len()));
+    let is_port = match port {
+        [] => true,
+        [colon, digits @ ..] => *colon == b':' && digits.iter().all(u8::is_ascii_digit),
+    };
+    is_port && !host.is_empty() && text.len() <= LONGEST_PLAIN_HOST
 }
 
 #[cfg(test)]

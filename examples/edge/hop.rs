@@ -51,6 +51,9 @@ static END_TO_END: [HeaderName; 32] = [
 /// Makes the fields of a client's request fit for the next connection, and says whether the request
 /// asks for an upgrade.
 pub(crate) fn clean_request(headers: &mut HeaderMap, version: Version) -> bool {
+    if is_clean(headers) {
+        return false;
+    }
     let options = connection_options(headers);
     // Only HTTP/1.1 can upgrade (RFC 9110 §7.8), and only when `Connection` says so too.
     let protocols = if version == Version::HTTP_11 && options.contains(&header::UPGRADE) {
@@ -80,6 +83,9 @@ pub(crate) fn clean_request(headers: &mut HeaderMap, version: Version) -> bool {
 
 /// Makes the fields of a response fit for the client's connection.
 pub(crate) fn clean_response(headers: &mut HeaderMap, status: StatusCode) {
+    if is_clean(headers) {
+        return;
+    }
     let options = connection_options(headers);
     // 101 is the upgrade, and 426 has to say what to upgrade to (RFC 9110 §15.5.22).
     let protocols = match status {
@@ -93,6 +99,23 @@ pub(crate) fn clean_response(headers: &mut HeaderMap, status: StatusCode) {
         headers.insert(header::UPGRADE, protocols);
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
+}
+
+/// Whether there is no field at all that is removed or changed here, as in most heads: one pass over
+/// the names costs less than to look each of these up.
+fn is_clean(headers: &HeaderMap) -> bool {
+    !headers.keys().any(|name| {
+        matches!(
+            name.as_str(),
+            "connection"
+                | "http2-settings"
+                | "keep-alive"
+                | "proxy-connection"
+                | "te"
+                | "transfer-encoding"
+                | "upgrade"
+        )
+    })
 }
 
 /// The members of a comma-separated field, without the white space around them.

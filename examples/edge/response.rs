@@ -33,8 +33,11 @@ pub(crate) fn settle<B: Body>(
         return Ok(());
     }
     let headers = response.headers();
-    let has_length = headers.contains_key(header::CONTENT_LENGTH);
     let has_coding = headers.contains_key(header::TRANSFER_ENCODING);
+    if !has_coding && has_plain_length(headers) {
+        return Ok(());
+    }
+    let has_length = headers.contains_key(header::CONTENT_LENGTH);
     let has_body = can_have_body(method, response.status());
 
     // The field stays in hyper's responses, though the coding chunked is gone from the body. Others
@@ -63,6 +66,15 @@ pub(crate) fn settle<B: Body>(
     }
     response.headers_mut().remove(header::TRANSFER_ENCODING);
     Ok(())
+}
+
+/// Whether there is one length, which is a number: the usual case, in which there is nothing to do.
+fn has_plain_length(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => line.as_bytes().iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
 /// Makes one of a length that is there several times, in lines or in a list (RFC 9110 §8.6).
