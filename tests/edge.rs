@@ -87,6 +87,9 @@ mod forwards;
 #[path = "../examples/edge/group.rs"]
 mod group;
 #[allow(dead_code)]
+#[path = "../examples/edge/head.rs"]
+mod head;
+#[allow(dead_code)]
 #[path = "../examples/edge/hop.rs"]
 mod hop;
 #[allow(dead_code)]

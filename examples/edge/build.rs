@@ -1,7 +1,5 @@
 //! The services of a plan.
 
-use std::convert::Infallible;
-
 use tower_cdn::Builder;
 
 use crate::admin::Regions;
@@ -9,15 +7,15 @@ use crate::bucket::BucketPlan;
 use crate::origin::Origin;
 use crate::plan::{Named, RegionalPlan, Rules, Source};
 use crate::upgrade::Tunnels;
-use crate::upstream::{BoxError, Upstream};
+use crate::upstream::{Answering, Upstream};
 
 /// What a plan's requests can be sent to, by name.
 #[derive(Default)]
 pub(crate) struct Sources {
-    all: Vec<(Named<Source>, Upstream<BoxError>)>,
+    all: Vec<(Named<Source>, Upstream)>,
     /// In front of them.
     #[cfg(feature = "origins")]
-    regional: Option<(RegionalPlan, Upstream<BoxError>)>,
+    regional: Option<(RegionalPlan, Upstream)>,
 }
 
 impl Sources {
@@ -62,7 +60,7 @@ impl Sources {
         plan: &[Named<Source>],
         before: &Self,
         tunnels: &Tunnels,
-    ) -> Result<Upstream<BoxError>, String> {
+    ) -> Result<Upstream, String> {
         if let Some((_, built)) = self.find(name) {
             return Ok(built.clone());
         }
@@ -98,14 +96,14 @@ impl Sources {
         Ok(built)
     }
 
-    fn find(&self, name: &str) -> Option<&(Named<Source>, Upstream<BoxError>)> {
+    fn find(&self, name: &str) -> Option<&(Named<Source>, Upstream)> {
         self.all.iter().find(|(named, _)| named.name == name)
     }
 
     /// Hands each request to the source that its behaviour names, or to the only one; the regional
     /// caches are asked first.
     #[cfg(feature = "origins")]
-    pub(crate) fn select(&self, regions: &Regions) -> Result<Upstream<Infallible>, String> {
+    pub(crate) fn select(&self, regions: &Regions) -> Result<Answering, String> {
         use tower_cdn::origins::{ByExtension, Origins};
         let selected = match self.all.as_slice() {
             [(_, only)] => only.clone(),
@@ -116,7 +114,7 @@ impl Sources {
                 }))
             }
         };
-        Ok(Upstream::answering(match &self.regional {
+        Ok(Answering(match &self.regional {
             Some((plan, tier)) => {
                 crate::regional::before(selected, tier.clone(), plan, regions.clone())
             }
@@ -126,26 +124,27 @@ impl Sources {
 
     /// Hands each request to the only origin.
     #[cfg(not(feature = "origins"))]
-    pub(crate) fn select(&self, _: &Regions) -> Result<Upstream<Infallible>, String> {
+    pub(crate) fn select(&self, _: &Regions) -> Result<Answering, String> {
         match self.all.as_slice() {
-            [(_, only)] => Ok(Upstream::answering(only.clone())),
+            [(_, only)] => Ok(Answering(only.clone())),
             _ => Err("there is not one origin".to_owned()),
         }
     }
 }
 
 #[cfg(feature = "s3")]
-fn of_bucket(plan: &BucketPlan, tunnels: &Tunnels) -> Result<Upstream<BoxError>, String> {
+fn of_bucket(plan: &BucketPlan, tunnels: &Tunnels) -> Result<Upstream, String> {
     use tower_cdn::origins::S3Origin;
     let (bucket, origin) = plan.bucket()?;
     let origin = Origin::new(origin, tunnels.clone());
-    let signing = S3Origin::new(origin, bucket).map_err(|error| crate::fault::chain(&error))?;
+    let signing = S3Origin::new(Upstream::new(origin), bucket)
+        .map_err(|error| crate::fault::chain(&error))?;
     Ok(Upstream::new(signing))
 }
 
 /// A plan with a bucket is refused before.
 #[cfg(not(feature = "s3"))]
-fn of_bucket(_: &BucketPlan, _: &Tunnels) -> Result<Upstream<BoxError>, String> {
+fn of_bucket(_: &BucketPlan, _: &Tunnels) -> Result<Upstream, String> {
     Err("this program was built without buckets".to_owned())
 }
 

@@ -9,27 +9,25 @@ use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::http::uri::Scheme;
-use hyper::{Request, Response, Uri};
-use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper::{Request, Response};
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tower::timeout::Timeout;
-use tower::util::{BoxCloneSyncService, MapResponse};
+use tower::util::MapResponse;
 
 use crate::body::RequestBody;
+use crate::connector::Connector;
+use crate::head;
 use crate::plan::{OriginLimits, OriginPlan};
 use crate::upload::Upload;
-use crate::upstream::BoxError;
 use crate::wire::{self, Wire};
 
 /// TCP connections as [`Wire`]s.
 type ToWire = fn(TokioIo<TcpStream>) -> TokioIo<Wire>;
 
-type Client = legacy::Client<
-    BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<Wire>>, BoxError>,
-    Upload<RequestBody>,
->;
+type Client = legacy::Client<Connector, Upload<RequestBody>>;
 
 /// The pools of connections to the origin.
 pub(crate) struct Clients {
@@ -65,16 +63,21 @@ impl Clients {
 /// Sends a request without a body, over another connection if one is closed before it is used.
 async fn send_bodiless(
     client: &Client,
-    request: Request<Upload<RequestBody>>,
+    mut request: Request<Upload<RequestBody>>,
 ) -> Result<Response<Incoming>, legacy::Error> {
-    let (head, upload) = request.into_parts();
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let empty = request.body().emptied();
     // Each round takes a dead connection out of the pool, so this ends.
     loop {
-        let request = Request::from_parts(head.clone(), upload.emptied());
-        match client.request(request).await {
-            Err(error) if wire::is_unsent(&error) => {}
-            result => return result,
-        }
+        let error = match client.request(request).await {
+            Err(error) => error,
+            response => return response,
+        };
+        // The fields come back from the wire: a copy of each request would be made for very few.
+        let Some(headers) = wire::unsent(&error).and_then(head::fields) else { return Err(error) };
+        request = Request::new(empty.emptied());
+        (*request.method_mut(), *request.uri_mut()) = (method.clone(), uri.clone());
+        *request.headers_mut() = headers;
     }
 }
 
@@ -100,5 +103,5 @@ fn client(limits: &OriginLimits, http2: bool, wire: ToWire) -> Client {
         // 9112 §5.1, §5.2).
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
-        .build(BoxCloneSyncService::new(Timeout::new(connector, limits.connect)))
+        .build(Connector::new(Timeout::new(connector, limits.connect)))
 }

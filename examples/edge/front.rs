@@ -2,16 +2,18 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::ready;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use futures_util::{FutureExt, TryFutureExt};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, Uri, Version};
-use tower::{Service, ServiceExt};
+use tower::Service;
 use tower_cdn::CacheStatus;
 
 use crate::body::RequestBody;
@@ -24,6 +26,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// The cache's body, or the text of a refusal.
 pub(crate) type FrontBody<B> = ErrorLast<Either<B, Full<Bytes>>>;
 
+/// `S` is always ready, as the cache is.
 #[derive(Clone)]
 pub(crate) struct Front<S> {
     cache: S,
@@ -51,48 +54,80 @@ impl Log {
 
 impl<S, B> Front<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone,
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     pub(crate) fn new(cache: S, log: Log) -> Self {
         Self { cache, log }
     }
 
-    pub(crate) async fn answer(
-        self,
+    /// The cache is asked at once, so that the future is no larger than what it waits for.
+    pub(crate) fn answer(
+        &self,
         request: Request<Incoming>,
-    ) -> Result<Response<FrontBody<B>>, Infallible> {
-        let logged = self.log.is_on().then(|| (request.method().clone(), request.uri().clone()));
+    ) -> impl Future<Output = Result<Response<FrontBody<B>>, Infallible>> + use<S, B> {
+        let asked = Asked::new(&request, &self.log);
         let (mut head, body) = request.into_parts();
-        let (version, is_connect) = (head.version, head.method == Method::CONNECT);
         let admitted = check::admit(&mut head).and_then(|()| forwards::count(&mut head));
-        let mut response = match admitted {
-            Ok(()) => {
-                self.cache.oneshot(Request::from_parts(head, body.into())).await?.map(Either::Left)
+        let answer = match admitted {
+            Ok(()) => self
+                .cache
+                .clone()
+                .call(Request::from_parts(head, body.into()))
+                .map_ok(|response| response.map(Either::Left))
+                .left_future(),
+            Err((status, text)) => {
+                ready(Ok(reply::text(status, text).map(Either::Right))).right_future()
             }
-            Err((status, text)) => reply::text(status, text).map(Either::Right),
         };
+        answer.map_ok(move |response| asked.finish(response))
+    }
+}
+
+/// What is to be known of a request when there is an answer.
+struct Asked {
+    version: Version,
+    is_connect: bool,
+    logged: Option<(Method, Uri)>,
+}
+
+impl Asked {
+    fn new<Q>(request: &Request<Q>, log: &Log) -> Self {
+        Self {
+            version: request.version(),
+            is_connect: request.method() == Method::CONNECT,
+            logged: log.is_on().then(|| (request.method().clone(), request.uri().clone())),
+        }
+    }
+
+    /// Makes a response fit for the client's connection.
+    fn finish<B>(self, mut response: Response<B>) -> Response<ErrorLast<B>>
+    where
+        B: Body<Data = Bytes>,
+    {
         let status = response.status();
         hop::clean_response(response.headers_mut(), status);
         // The version tells what this server speaks, not the origin (RFC 9110 §2.5).
         *response.version_mut() = Version::HTTP_11;
-        match version {
+        match self.version {
             // No chunks tell a client where content ends whose length is not known. hyper would keep
             // the connection, and say so, for one who asks for it, but not in a response of HTTP/1.0.
-            Version::HTTP_10 if is_connect || response.body().size_hint().exact().is_none() => {
+            Version::HTTP_10
+                if self.is_connect || response.body().size_hint().exact().is_none() =>
+            {
                 *response.version_mut() = Version::HTTP_10;
             }
             // What a client sends before it has an answer was for a tunnel: it is no request.
-            Version::HTTP_11 if is_connect => {
+            Version::HTTP_11 if self.is_connect => {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
             _ => {}
         }
-        if let Some((method, uri)) = logged {
+        if let Some((method, uri)) = self.logged {
             log(&method, &uri, &response);
         }
-        Ok(response.map(ErrorLast::new))
+        response.map(ErrorLast::new)
     }
 }
 

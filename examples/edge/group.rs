@@ -10,7 +10,7 @@ use tower_cdn::KeyPolicy;
 use tower_cdn::origins::{FailoverPolicy, Nearest, OriginGroup, Sharded};
 
 use crate::body::RequestBody;
-use crate::upstream::{BoxError, Upstream};
+use crate::upstream::Upstream;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GroupPlan {
@@ -41,11 +41,11 @@ pub(crate) struct CheckPlan {
     pub(crate) statuses: Option<Vec<StatusCode>>,
 }
 
-type Members = Vec<(String, Upstream<BoxError>)>;
+type Members = Vec<(String, Upstream)>;
 
 impl GroupPlan {
     /// The group of these members, of which the plan has the names.
-    pub(crate) fn build(&self, members: Members) -> Upstream<BoxError> {
+    pub(crate) fn build(&self, members: Members) -> Upstream {
         let policy = self.failover.clone();
         let ask = |check: CheckPlan| move |member| check.clone().ask(member);
         match self.kind {
@@ -76,7 +76,7 @@ impl GroupPlan {
 }
 
 impl CheckPlan {
-    async fn ask(self, member: Upstream<BoxError>) -> bool {
+    async fn ask(self, member: Upstream) -> bool {
         let mut request = Request::new(RequestBody::default());
         *request.method_mut() = Method::GET;
         *request.uri_mut() = Uri::from(self.path);

@@ -9,9 +9,9 @@ use tower::Service;
 use tower_cdn::{CacheBody, CdnCache, ResponseFuture};
 
 use crate::body::{OriginBody, RequestBody};
-use crate::upstream::Upstream;
+use crate::upstream::Answering;
 
-pub(crate) type Cache = CdnCache<Upstream<Infallible>>;
+pub(crate) type Cache = CdnCache<Answering>;
 
 /// A request stays with the cache that it came to.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl Live {
 impl Service<Request<RequestBody>> for Live {
     type Response = Response<CacheBody<OriginBody>>;
     type Error = Infallible;
-    type Future = ResponseFuture<Upstream<Infallible>, RequestBody, OriginBody>;
+    type Future = ResponseFuture<Answering, RequestBody, OriginBody>;
 
     /// As the cache, which is always ready.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {

@@ -19,12 +19,14 @@ mod check;
 mod client;
 #[cfg(feature = "origins")]
 mod config;
+mod connector;
 mod demo;
 mod fault;
 mod forwards;
 mod front;
 #[cfg(feature = "origins")]
 mod group;
+mod head;
 mod hop;
 mod last;
 #[cfg(feature = "origins")]

@@ -1,8 +1,6 @@
 //! An origin over HTTP, inside the cache: it sends a request once.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
@@ -11,7 +9,6 @@ use hyper::http::uri::{PathAndQuery, Scheme};
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tower::Service;
 
 use crate::body::{OriginBody, RequestBody};
 use crate::client::Clients;
@@ -21,6 +18,7 @@ use crate::plan::{Host, OriginPlan};
 use crate::response::{self, Unusable};
 use crate::upgrade::Tunnels;
 use crate::upload::Upload;
+use crate::upstream::{Answer, Ask, BoxError};
 
 /// A handle to the origin, cheap to clone.
 #[derive(Clone)]
@@ -50,29 +48,17 @@ impl Origin {
     }
 }
 
-impl Service<Request<RequestBody>> for Origin {
-    type Response = Response<OriginBody>;
-    type Error = Fault;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Fault>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let shared = Arc::clone(&self.0);
-        Box::pin(async move {
-            match shared.send(request).await {
-                // What a client does wrong says nothing of the origin.
-                Err(fault @ Fault::ClientBroke) => Ok(fault.into_response().map(Into::into)),
-                answer => answer,
-            }
-        })
+impl Ask for Origin {
+    fn ask(&self, request: Request<RequestBody>) -> Answer {
+        Box::pin(Arc::clone(&self.0).send(request))
     }
 }
 
 impl Shared {
-    async fn send(&self, mut request: Request<RequestBody>) -> Result<Response<OriginBody>, Fault> {
+    async fn send(
+        self: Arc<Self>,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<OriginBody>, BoxError> {
         let place = self.place().await?;
         let method = request.method().clone();
         let client_side = hyper::upgrade::on(&mut request);
@@ -91,21 +77,26 @@ impl Shared {
         let response = clock.bound(limits.first_byte, sent).await;
         let mut response = match response {
             Ok(Ok(response)) => response,
-            _ if clock.is_broken() => return Err(Fault::ClientBroke),
-            Ok(Err(error)) if error.is_connect() => return Err(Fault::Unreachable(chain(&error))),
-            Ok(Err(error)) => return Err(Fault::Broken(chain(&error))),
-            Err(_timed_out) => return Err(Fault::TimedOut(limits.first_byte)),
+            // What a client does wrong says nothing of the origin: it is no error.
+            _ if clock.is_broken() => {
+                return Ok(Fault::ClientBroke.into_response().map(Into::into));
+            }
+            Ok(Err(error)) if error.is_connect() => {
+                return Err(Fault::Unreachable(chain(&error)).into());
+            }
+            Ok(Err(error)) => return Err(Fault::Broken(chain(&error)).into()),
+            Err(_timed_out) => return Err(Fault::TimedOut(limits.first_byte).into()),
         };
 
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             if !upgrade {
-                return Err(Fault::Broken("101 to a request without Upgrade".to_owned()));
+                return Err(Fault::Broken("101 to a request without Upgrade".to_owned()).into());
             }
             let origin_side = hyper::upgrade::on(&mut response);
             self.tunnels.open(client_side, origin_side, place);
-            return self.settled(response, &method, None);
+            return Ok(self.settled(response, &method, None)?);
         }
-        self.settled(response, &method, place)
+        Ok(self.settled(response, &method, place)?)
     }
 
     fn settled(

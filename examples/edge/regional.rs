@@ -12,13 +12,13 @@ use crate::body::OriginBody;
 use crate::origin::Origin;
 use crate::plan::{By, RegionalPlan};
 use crate::upgrade::Tunnels;
-use crate::upstream::{BoxError, Upstream};
+use crate::upstream::Upstream;
 
 /// The regional caches of this plan.
-pub(crate) fn tier(plan: &RegionalPlan, tunnels: &Tunnels) -> Upstream<BoxError> {
+pub(crate) fn tier(plan: &RegionalPlan, tunnels: &Tunnels) -> Upstream {
     let caches = plan.caches.iter().map(|cache| {
         let name = cache.url.authority.to_string();
-        (name, Upstream::<BoxError>::new(Origin::new(cache.clone(), tunnels.clone())))
+        (name, Upstream::new(Origin::new(cache.clone(), tunnels.clone())))
     });
     match plan.by {
         By::Nearest => Upstream::new(Nearest::with_policy(policy(plan), caches)),
@@ -29,11 +29,11 @@ pub(crate) fn tier(plan: &RegionalPlan, tunnels: &Tunnels) -> Upstream<BoxError>
 /// What asks the tier, and the origin directly where the tier gains nothing or where none of its
 /// caches can be reached.
 pub(crate) fn before(
-    origin: Upstream<BoxError>,
-    tier: Upstream<BoxError>,
+    origin: Upstream,
+    tier: Upstream,
     plan: &RegionalPlan,
     regions: Regions,
-) -> Upstream<BoxError> {
+) -> Upstream {
     let either = [("regional", tier), ("origin", origin.clone())];
     let regional = Regional::new(OriginGroup::with_policy(policy(plan), either), origin)
         .local(plan.local.iter().cloned())

@@ -120,7 +120,7 @@ async fn connection<S, B>(
         let peer = Arc::clone(&peer);
         service_fn(move |request: Request<Incoming>| {
             peer.request(request.version());
-            front.clone().answer(request)
+            front.answer(request)
         })
     };
     let io = TokioIo::new(Stream::new(Arc::clone(&tcp), Arc::clone(&peer)));

@@ -2,10 +2,13 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::TryFutureExt;
+use futures_util::future::OrElse;
 use hyper::{Request, Response};
 use tower::{Service, ServiceExt};
 
@@ -14,19 +17,32 @@ use crate::fault;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<OriginBody>, E>> + Send>>;
+pub(crate) type Answer =
+    Pin<Box<dyn Future<Output = Result<Response<OriginBody>, BoxError>> + Send>>;
+
+/// What stands behind an [`Upstream`].
+pub(crate) trait Ask: Send + Sync {
+    fn ask(&self, request: Request<RequestBody>) -> Answer;
+}
+
+impl<S> Ask for S
+where
+    S: Service<Request<RequestBody>, Response = Response<OriginBody>, Error: Into<BoxError>>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    fn ask(&self, request: Request<RequestBody>) -> Answer {
+        Box::pin(self.clone().oneshot(request).map_err(Into::into))
+    }
+}
 
 /// A service that is always ready: who asks waits within the future.
-pub(crate) struct Upstream<E>(Arc<dyn Ask<E>>);
+#[derive(Clone)]
+pub(crate) struct Upstream(Arc<dyn Ask>);
 
-impl<E> Upstream<E> {
-    pub(crate) fn new<S>(service: S) -> Self
-    where
-        S: Service<Request<RequestBody>, Response = Response<OriginBody>, Error: Into<E>>,
-        S: Clone + Send + Sync + 'static,
-        S::Future: Send,
-    {
-        Self(Arc::new(service))
+impl Upstream {
+    pub(crate) fn new(asked: impl Ask + 'static) -> Self {
+        Self(Arc::new(asked))
     }
 
     /// Whether it is the very same service.
@@ -36,56 +52,36 @@ impl<E> Upstream<E> {
     }
 }
 
-impl Upstream<Infallible> {
-    /// One that does not fail: what goes wrong is a response with 502 or 504.
-    pub(crate) fn answering(upstream: Upstream<BoxError>) -> Self {
-        Self(Arc::new(Answering(upstream)))
-    }
-}
-
-impl<E> Clone for Upstream<E> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<E> Service<Request<RequestBody>> for Upstream<E> {
+impl Service<Request<RequestBody>> for Upstream {
     type Response = Response<OriginBody>;
-    type Error = E;
-    type Future = Answer<E>;
+    type Error = BoxError;
+    type Future = Answer;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> Answer<E> {
+    fn call(&mut self, request: Request<RequestBody>) -> Answer {
         self.0.ask(request)
     }
 }
 
-trait Ask<E>: Send + Sync {
-    fn ask(&self, request: Request<RequestBody>) -> Answer<E>;
-}
+/// One that does not fail: what goes wrong is a response with 502 or 504.
+#[derive(Clone)]
+pub(crate) struct Answering(pub(crate) Upstream);
 
-impl<S, E> Ask<E> for S
-where
-    S: Service<Request<RequestBody>, Response = Response<OriginBody>, Error: Into<E>>,
-    S: Clone + Send + Sync + 'static,
-    S::Future: Send,
-{
-    fn ask(&self, request: Request<RequestBody>) -> Answer<E> {
-        let answer = self.clone().oneshot(request);
-        Box::pin(async move { answer.await.map_err(Into::into) })
+type Answered = Result<Response<OriginBody>, Infallible>;
+
+impl Service<Request<RequestBody>> for Answering {
+    type Response = Response<OriginBody>;
+    type Error = Infallible;
+    type Future = OrElse<Answer, Ready<Answered>, fn(BoxError) -> Ready<Answered>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
-}
 
-struct Answering(Upstream<BoxError>);
-
-impl Ask<Infallible> for Answering {
-    fn ask(&self, request: Request<RequestBody>) -> Answer<Infallible> {
-        let answer = self.0.0.ask(request);
-        Box::pin(async move {
-            Ok(answer.await.unwrap_or_else(|error| fault::answer(&error).map(Into::into)))
-        })
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        self.0.0.ask(request).or_else(|error| ready(Ok(fault::answer(&error).map(Into::into))))
     }
 }

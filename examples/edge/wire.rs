@@ -20,9 +20,9 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// The head of a request was not written.
+/// This head of a request was not written.
 #[derive(Debug)]
-struct Unsent;
+struct Unsent(Vec<u8>);
 
 impl std::fmt::Display for Unsent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -32,19 +32,20 @@ impl std::fmt::Display for Unsent {
 
 impl Error for Unsent {}
 
-/// Whether `error` says that not a byte of a request was sent.
+/// The head of a request of which, as `error` says, not a byte was sent.
 ///
 /// Ask of requests without a body only: a body may have bytes that look like a head.
-pub(crate) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn unsent<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a [u8]> {
     let mut next = Some(error);
     while let Some(error) = next {
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<Unsent>() || inner.is_some_and(|inner| inner.is::<Unsent>()) {
-            return true;
+        let inner = inner.and_then(|inner| inner.downcast_ref());
+        if let Some(Unsent(head)) = inner.or_else(|| error.downcast_ref()) {
+            return Some(head);
         }
         next = error.source();
     }
-    false
+    None
 }
 
 #[derive(Debug)]
@@ -77,7 +78,7 @@ impl Wire {
         // Straight to the socket, which does not block: tokio may not have heard of the end yet.
         // An error is left for the write to find.
         match SockRef::from(&self.tcp).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(0) => Err(io::Error::new(io::ErrorKind::NotConnected, Unsent)),
+            Ok(0) => Err(io::Error::new(io::ErrorKind::NotConnected, Unsent(next.to_vec()))),
             Ok(_) | Err(_) => Ok(()),
         }
     }
@@ -89,8 +90,9 @@ fn is_head(bytes: &[u8]) -> bool {
 }
 
 impl Connection for Wire {
+    /// Tells nothing: what is told goes with each response, and nobody asks.
     fn connected(&self) -> Connected {
-        self.tcp.connected()
+        Connected::new()
     }
 }
 
