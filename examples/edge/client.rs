@@ -7,11 +7,11 @@
 
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::http::uri::Scheme;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, Uri};
 use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::{self, connect::HttpConnector};
+use hyper_util::client::legacy::{self, ResponseFuture, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tower::timeout::Timeout;
@@ -20,7 +20,7 @@ use tower::util::MapResponse;
 use crate::body::RequestBody;
 use crate::connector::Connector;
 use crate::head;
-use crate::plan::{OriginLimits, OriginPlan};
+use crate::plan::OriginPlan;
 use crate::upload::Upload;
 use crate::wire::{self, Wire};
 
@@ -29,7 +29,7 @@ type ToWire = fn(TokioIo<TcpStream>) -> TokioIo<Wire>;
 
 type Client = legacy::Client<Connector, Upload<RequestBody>>;
 
-/// The pools of connections to the origin.
+/// The pools of connections to the origin. They know no other, by whatever name it is asked for.
 pub(crate) struct Clients {
     requests: Client,
     /// For requests that ask for an upgrade, which HTTP/2 does not have.
@@ -41,47 +41,66 @@ impl Clients {
     pub(crate) fn new(origin: &OriginPlan, http2: bool) -> Self {
         let is_plain = origin.url.scheme == Scheme::HTTP;
         let wire = if is_plain { wire::looking } else { wire::plain };
-        let limits = &origin.limits;
-        Self { requests: client(limits, http2, wire), upgrades: client(limits, false, wire::plain) }
+        let requests = client(origin, http2, wire);
+        Self { requests, upgrades: client(origin, false, wire::plain) }
     }
 
-    pub(crate) async fn send(
-        &self,
-        request: Request<Upload<RequestBody>>,
-        upgrade: bool,
-    ) -> Result<Response<Incoming>, legacy::Error> {
+    /// Begins to send. Nobody is to wait with a request in hand: it is large.
+    pub(crate) fn send(&self, request: Request<Upload<RequestBody>>, upgrade: bool) -> Sent {
         if upgrade {
-            self.upgrades.request(request).await
-        } else if request.body().is_end_stream() {
-            send_bodiless(&self.requests, request).await
-        } else {
-            self.requests.request(request).await
+            return Sent { head: self.upgrades.request(request), again: None };
+        }
+        let again = request.body().emptied().map(|body| Again {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            body,
+        });
+        Sent { head: self.requests.request(request), again }
+    }
+
+    /// Waits for the head of the response, over another connection if one is closed before it is used.
+    pub(crate) async fn response(&self, sent: Sent) -> Result<Response<Incoming>, legacy::Error> {
+        let Sent { mut head, again } = sent;
+        // Each round takes a dead connection out of the pool, so this ends.
+        loop {
+            let error = match (&mut head).await {
+                Err(error) => error,
+                response => return response,
+            };
+            let request = again.as_ref().and_then(|again| again.request(wire::unsent(&error)?));
+            let Some(request) = request else { return Err(error) };
+            head = self.requests.request(request);
         }
     }
 }
 
-/// Sends a request without a body, over another connection if one is closed before it is used.
-async fn send_bodiless(
-    client: &Client,
-    mut request: Request<Upload<RequestBody>>,
-) -> Result<Response<Incoming>, legacy::Error> {
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let empty = request.body().emptied();
-    // Each round takes a dead connection out of the pool, so this ends.
-    loop {
-        let error = match client.request(request).await {
-            Err(error) => error,
-            response => return response,
-        };
-        // The fields come back from the wire: a copy of each request would be made for very few.
-        let Some(headers) = wire::unsent(&error).and_then(head::fields) else { return Err(error) };
-        request = Request::new(empty.emptied());
-        (*request.method_mut(), *request.uri_mut()) = (method.clone(), uri.clone());
-        *request.headers_mut() = headers;
+/// A request that is on its way.
+pub(crate) struct Sent {
+    head: ResponseFuture,
+    /// If it has no body.
+    again: Option<Again>,
+}
+
+/// What makes a request once more, with the fields that come back from the wire: a copy of them would
+/// be made for very few.
+struct Again {
+    method: Method,
+    uri: Uri,
+    body: Upload<RequestBody>,
+}
+
+impl Again {
+    fn request(&self, unsent: &[u8]) -> Option<Request<Upload<RequestBody>>> {
+        let mut request = Request::new(self.body.emptied()?);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = head::fields(unsent)?;
+        Some(request)
     }
 }
 
-fn client(limits: &OriginLimits, http2: bool, wire: ToWire) -> Client {
+fn client(origin: &OriginPlan, http2: bool, wire: ToWire) -> Client {
+    let limits = &origin.limits;
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -103,5 +122,5 @@ fn client(limits: &OriginLimits, http2: bool, wire: ToWire) -> Client {
         // 9112 §5.1, §5.2).
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
-        .build(Connector::new(Timeout::new(connector, limits.connect)))
+        .build(Connector::new(Timeout::new(connector, limits.connect), origin.url.uri()))
 }

@@ -1,4 +1,4 @@
-//! Makes connections to the origin.
+//! Makes connections to one origin.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,16 +18,17 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Connection, BoxError>> + Se
 
 /// Cheap to clone: the pooled client does that for each request, whether it needs a connection or not.
 #[derive(Clone)]
-pub(crate) struct Connector(Arc<dyn Fn(Uri) -> Connecting + Send + Sync>);
+pub(crate) struct Connector(Arc<dyn Fn() -> Connecting + Send + Sync>);
 
 impl Connector {
-    pub(crate) fn new<S>(service: S) -> Self
+    /// Connects to `origin`, by whatever name the client asks.
+    pub(crate) fn new<S>(service: S, origin: Uri) -> Self
     where
         S: Service<Uri, Response = Connection, Error = BoxError>,
         S: Clone + Send + Sync + 'static,
         S::Future: Send,
     {
-        Self(Arc::new(move |uri| Box::pin(service.clone().oneshot(uri))))
+        Self(Arc::new(move || Box::pin(service.clone().oneshot(origin.clone()))))
     }
 }
 
@@ -40,7 +41,7 @@ impl Service<Uri> for Connector {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, uri: Uri) -> Connecting {
-        (self.0)(uri)
+    fn call(&mut self, _: Uri) -> Connecting {
+        (self.0)()
     }
 }

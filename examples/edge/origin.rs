@@ -1,23 +1,26 @@
 //! An origin over HTTP, inside the cache: it sends a request once.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request;
-use hyper::http::uri::{PathAndQuery, Scheme};
+use hyper::http::uri::{Authority, PathAndQuery, Scheme};
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::body::{OriginBody, RequestBody};
-use crate::client::Clients;
+use crate::client::{Clients, Sent};
 use crate::fault::{Fault, chain};
 use crate::hop;
 use crate::plan::{Host, OriginPlan};
 use crate::response::{self, Unusable};
 use crate::upgrade::Tunnels;
-use crate::upload::Upload;
+use crate::upload::{Clock, Upload};
 use crate::upstream::{Answer, Ask, BoxError};
 
 /// A handle to the origin, cheap to clone.
@@ -28,6 +31,10 @@ struct Shared {
     plan: OriginPlan,
     /// Whether HTTP/2 may be spoken.
     http2: bool,
+    /// The origin's name in URIs.
+    name: Authority,
+    /// Its own `Host`, for requests that have none.
+    host: Option<HeaderValue>,
     clients: Clients,
     tunnels: Tunnels,
     /// Of requests under way.
@@ -41,25 +48,51 @@ impl Origin {
         // name is the origin's own; over HTTP/1.1 any `Host` can be sent.
         let http2 = plan.host == Host::Own && plan.url.scheme == Scheme::HTTPS;
         let clients = Clients::new(&plan, http2);
+        let host = plan.url.host();
+        // The pooled client hashes this name three times for each request, one byte at a time. If it
+        // is not sent, a short one will do.
+        let name = match http2 || host.is_none() {
+            true => plan.url.authority.clone(),
+            false => Authority::from_static("o"),
+        };
         let most = |number: usize| number.clamp(1, Semaphore::MAX_PERMITS);
         let places =
             plan.limits.max_connections.map(|number| Arc::new(Semaphore::new(most(number))));
-        Self(Arc::new(Shared { plan, http2, clients, tunnels, places }))
+        Self(Arc::new(Shared { plan, http2, name, host, clients, tunnels, places }))
     }
 }
 
 impl Ask for Origin {
     fn ask(&self, request: Request<RequestBody>) -> Answer {
-        Box::pin(Arc::clone(&self.0).send(request))
+        let shared = Arc::clone(&self.0);
+        match &self.0.places {
+            None => Box::pin(shared.send(request, None)),
+            Some(places) => {
+                let places = Arc::clone(places);
+                Box::pin(async move {
+                    let place = turn(places, shared.plan.limits.connect).await?;
+                    shared.send(request, Some(place)).await
+                })
+            }
+        }
+    }
+}
+
+/// A request beyond the limit waits as long as for a connection.
+async fn turn(places: Arc<Semaphore>, limit: Duration) -> Result<OwnedSemaphorePermit, Fault> {
+    match timeout(limit, places.acquire_owned()).await {
+        Ok(Ok(place)) => Ok(place),
+        _ => Err(Fault::Busy(limit)),
     }
 }
 
 impl Shared {
-    async fn send(
+    /// The request is on its way at once, so that the future, which is made for each, stays small.
+    fn send(
         self: Arc<Self>,
         mut request: Request<RequestBody>,
-    ) -> Result<Response<OriginBody>, BoxError> {
-        let place = self.place().await?;
+        place: Option<OwnedSemaphorePermit>,
+    ) -> impl Future<Output = Result<Response<OriginBody>, BoxError>> + Send {
         let method = request.method().clone();
         let client_side = hyper::upgrade::on(&mut request);
         let (mut head, body) = request.into_parts();
@@ -71,10 +104,22 @@ impl Shared {
         }
         frame(&mut head, &body);
         let (upload, clock) = Upload::new(body);
-
         let sent = self.clients.send(Request::from_parts(head, upload), upgrade);
+        let client_side = upgrade.then_some(client_side);
+        self.receive(method, sent, clock, client_side, place)
+    }
+
+    async fn receive(
+        self: Arc<Self>,
+        method: Method,
+        sent: Sent,
+        clock: Clock,
+        client_side: Option<OnUpgrade>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Response<OriginBody>, BoxError> {
         let limits = &self.plan.limits;
-        let response = clock.bound(limits.first_byte, sent).await;
+        let response = pin!(self.clients.response(sent));
+        let response = clock.bound(limits.first_byte, response).await;
         let mut response = match response {
             Ok(Ok(response)) => response,
             // What a client does wrong says nothing of the origin: it is no error.
@@ -89,9 +134,9 @@ impl Shared {
         };
 
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            if !upgrade {
+            let Some(client_side) = client_side else {
                 return Err(Fault::Broken("101 to a request without Upgrade".to_owned()).into());
-            }
+            };
             let origin_side = hyper::upgrade::on(&mut response);
             self.tunnels.open(client_side, origin_side, place);
             return Ok(self.settled(response, &method, None)?);
@@ -111,22 +156,12 @@ impl Shared {
         Ok(response.map(|body| OriginBody::arriving(body, limit, place)))
     }
 
-    /// A request beyond the limit waits as long as for a connection.
-    async fn place(&self) -> Result<Option<OwnedSemaphorePermit>, Fault> {
-        let Some(places) = &self.places else { return Ok(None) };
-        let limit = self.plan.limits.connect;
-        match timeout(limit, Arc::clone(places).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(Some(place)),
-            _ => Err(Fault::Busy(limit)),
-        }
-    }
-
     /// Points the request at the origin. The name of the host stays the client's, in `Host`.
     fn address(&self, head: &mut request::Parts) {
         let path = head.uri.path_and_query().cloned();
         let mut parts = hyper::http::uri::Parts::default();
         parts.scheme = Some(self.plan.url.scheme.clone());
-        parts.authority = Some(self.plan.url.authority.clone());
+        parts.authority = Some(self.name.clone());
         parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
         // With all three of its parts a URI is whole.
         head.uri = Uri::from_parts(parts).unwrap_or_default();
@@ -135,9 +170,12 @@ impl Shared {
         head.extensions.clear();
         match &self.plan.host {
             Host::Client => {}
-            // The client puts the URI's authority in its place.
             Host::Own => drop(head.headers.remove(header::HOST)),
             Host::Named(name) => drop(head.headers.insert(header::HOST, name.clone())),
+        }
+        // HTTP/2 has the name in the URI.
+        if let (false, Some(host)) = (self.http2, &self.host) {
+            head.headers.entry(header::HOST).or_insert_with(|| host.clone());
         }
     }
 }

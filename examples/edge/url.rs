@@ -1,12 +1,35 @@
 //! Where an origin is.
 
-use hyper::http::uri::{Authority, Scheme};
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper::http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
 /// A scheme and an authority, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OriginUrl {
     pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
+}
+
+impl OriginUrl {
+    pub(crate) fn uri(&self) -> Uri {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        // With all three of its parts a URI is whole.
+        Uri::from_parts(parts).unwrap_or_default()
+    }
+
+    /// Its own name as `Host`, without the port that goes without saying.
+    pub(crate) fn host(&self) -> Option<HeaderValue> {
+        let usual = if self.scheme == Scheme::HTTPS { 443 } else { 80 };
+        let text = match self.authority.port_u16() {
+            Some(port) if port == usual => self.authority.host(),
+            _ => self.authority.as_str(),
+        };
+        HeaderValue::from_str(text).ok()
+    }
 }
 
 /// Reads `http://host[:port]`. What is wrong with it is told without a text that may have a password.
@@ -51,6 +74,19 @@ pub(crate) fn parse(text: &str) -> Result<OriginUrl, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_usual_port_goes_without_saying() {
+        for (url, host) in [
+            ("http://a.example:80", "a.example"),
+            ("http://a.example:443", "a.example:443"),
+            ("https://a.example:443", "a.example"),
+            ("http://[::1]:080/", "[::1]"),
+            ("http://a.example", "a.example"),
+        ] {
+            assert_eq!(parse(url).expect(url).host().expect("a host"), host);
+        }
+    }
 
     #[test]
     fn an_origin_is_scheme_host_and_port_and_nothing_else() {
