@@ -2,9 +2,11 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -128,15 +130,16 @@ async fn connection<S, B>(
     let mut connection = pin!(watcher.watch(connection));
 
     // hyper's own timeout begins when the version is known, which takes a first few bytes.
-    let served = async {
-        tokio::select! {
-            result = connection.as_mut() => return Some(result),
-            () = sleep(REQUEST_TIMEOUT) => {}
-        }
-        if peer.spoke() { Some(connection.as_mut().await) } else { None }
-    };
+    let mut first = pin!(sleep(REQUEST_TIMEOUT));
+    let silent = poll_fn(|cx| match peer.spoke() {
+        true => Poll::Pending,
+        false => first.as_mut().poll(cx),
+    });
     let result = tokio::select! {
-        result = served => result,
+        // Nothing is to be left to chance: that costs, and a connection that has ended tells how.
+        biased;
+        result = connection.as_mut() => Some(result),
+        () = silent => None,
         () = stream::gone(&tcp) => None,
     };
     // The stream is dropped after this, together with the connection.
