@@ -103,6 +103,9 @@ mod look;
 #[path = "../examples/edge/plan.rs"]
 mod plan;
 #[allow(dead_code)]
+#[path = "../examples/edge/rarely.rs"]
+mod rarely;
+#[allow(dead_code)]
 #[path = "../examples/edge/reply.rs"]
 mod reply;
 #[allow(dead_code)]

@@ -36,6 +36,7 @@ mod look;
 mod origin;
 #[cfg_attr(not(feature = "origins"), allow(dead_code, reason = "only files say all of it"))]
 mod plan;
+mod rarely;
 #[cfg(feature = "origins")]
 mod regional;
 #[cfg(feature = "origins")]

@@ -22,6 +22,7 @@ use tower::Service;
 
 use crate::body::RequestBody;
 use crate::front::Front;
+use crate::rarely::Rarely;
 use crate::signals::Signals;
 use crate::stream::{self, Peer, Stream};
 use crate::upgrade::Tunnels;
@@ -140,7 +141,7 @@ async fn connection<S, B>(
         biased;
         result = connection.as_mut() => Some(result),
         () = silent => None,
-        () = stream::gone(&tcp) => None,
+        () = Rarely::new(stream::gone(&tcp)) => None,
     };
     // The stream is dropped after this, together with the connection.
     if result.is_some_and(|result| result.is_err_and(|error| is_of_the_body(&*error))) {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 pub(crate) struct TimedOut;
 
 #[derive(Clone, Copy, Debug)]
-enum Turn {
+pub(crate) enum Turn {
     /// The client owes the next part of the body.
     Client,
     /// The origin has to take, or to answer, what was handed over at this instant.
@@ -27,15 +27,24 @@ enum Turn {
 
 /// Shared by a request's body and by who waits for the response to it.
 #[derive(Clone, Debug)]
-pub(crate) struct Clock(Arc<Mutex<Turn>>);
+pub(crate) enum Clock {
+    /// Without a body it is the origin's turn since this instant.
+    Bodiless(Instant),
+    Shared(Arc<Mutex<Turn>>),
+}
 
 impl Clock {
     fn turn(&self) -> Turn {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        match self {
+            Self::Bodiless(since) => Turn::Origin(*since),
+            Self::Shared(turn) => *turn.lock().unwrap_or_else(PoisonError::into_inner),
+        }
     }
 
     fn set(&self, turn: Turn) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+        if let Self::Shared(shared) = self {
+            *shared.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+        }
     }
 
     /// Whether the request could not be sent whole, by the fault of the client.
@@ -74,15 +83,17 @@ pub(crate) struct Upload<B> {
     clock: Clock,
 }
 
-impl<B> Upload<B> {
+impl<B: Body> Upload<B> {
     /// The body, and the clock that starts now.
     pub(crate) fn new(body: B) -> (Self, Clock) {
-        let clock = Clock(Arc::new(Mutex::new(Turn::Origin(Instant::now()))));
+        let now = Instant::now();
+        let clock = match body.is_end_stream() {
+            true => Clock::Bodiless(now),
+            false => Clock::Shared(Arc::new(Mutex::new(Turn::Origin(now)))),
+        };
         (Self { body: Some(body), clock: clock.clone() }, clock)
     }
-}
 
-impl<B: Body> Upload<B> {
     /// Another one with the same clock, if it is empty.
     pub(crate) fn emptied(&self) -> Option<Self> {
         let is_empty = self.body.as_ref().is_none_or(Body::is_end_stream);
