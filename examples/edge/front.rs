@@ -69,18 +69,18 @@ where
         let asked = Asked::new(&request, &self.log);
         let (mut head, body) = request.into_parts();
         let admitted = check::admit(&mut head).and_then(|()| forwards::count(&mut head));
-        let answer = match admitted {
+        match admitted {
             Ok(()) => self
                 .cache
                 .clone()
                 .call(Request::from_parts(head, body.into()))
-                .map_ok(|response| response.map(Either::Left))
+                .map_ok(move |response| asked.finish(response.map(Either::Left)))
                 .left_future(),
             Err((status, text)) => {
-                ready(Ok(reply::text(status, text).map(Either::Right))).right_future()
+                let response = reply::text(status, text).map(Either::Right);
+                ready(Ok(asked.finish(response))).right_future()
             }
-        };
-        answer.map_ok(move |response| asked.finish(response))
+        }
     }
 }
 

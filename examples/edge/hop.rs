@@ -133,8 +133,9 @@ pub(crate) fn tokens<'a>(
 
 /// Whether there is no transfer coding but chunked, the one that hyper takes off.
 pub(crate) fn is_only_chunked(headers: &HeaderMap) -> bool {
-    tokens(headers, &header::TRANSFER_ENCODING)
-        .all(|coding| coding.eq_ignore_ascii_case(b"chunked"))
+    !headers.contains_key(header::TRANSFER_ENCODING)
+        || tokens(headers, &header::TRANSFER_ENCODING)
+            .all(|coding| coding.eq_ignore_ascii_case(b"chunked"))
 }
 
 fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
