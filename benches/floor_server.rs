@@ -1,7 +1,7 @@
 //! What `benches/compare` puts beside `edge`, each a server of one thread:
 //!
 //! ```text
-//! floor_server hyper ADDRESS             the same 1 KiB for all
+//! floor_server hyper ADDRESS             the same 1 KiB for all, or 64 KiB where the path begins so
 //! floor_server floor ADDRESS ORIGIN      out of a concurrent map, and forwards what is not there
 //! floor_server proxy ADDRESS ORIGIN      forwards, without a cache
 //! floor_server origin ADDRESS            as many bytes as the first segment of the path says, for one only if the second is `private`
@@ -82,8 +82,11 @@ impl<B, S> Answers<B> for S where
 }
 
 fn constant() -> impl Answers<Full<Bytes>> {
-    let (headers, body) = (head(1024), Bytes::from(vec![b'x'; 1024]));
-    service_fn(move |_| {
+    let of = |length| (head(length), Bytes::from(vec![b'x'; length]));
+    let (small, large) = (of(1 << 10), of(1 << 16));
+    service_fn(move |request: Request<Incoming>| {
+        let is_large = request.uri().path().starts_with("/65536/");
+        let (headers, body) = if is_large { &large } else { &small };
         let mut response = Response::new(Full::new(body.clone()));
         *response.headers_mut() = headers.clone();
         async { Ok(response) }

@@ -126,3 +126,6 @@ mod url;
 #[allow(dead_code)]
 #[path = "../examples/edge/warning.rs"]
 mod warning;
+#[allow(dead_code)]
+#[path = "../examples/edge/wire.rs"]
+mod wire;

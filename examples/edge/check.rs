@@ -12,7 +12,7 @@ use hyper::{Method, StatusCode, Version};
 
 use crate::hop;
 
-/// A name of 253 characters (RFC 1035 §2.3.4) with its port.
+/// What 255 octets of a name (RFC 1035 §2.3.4) are as text, with a port.
 const LONGEST_PLAIN_HOST: usize = 253 + ":65535".len();
 
 /// The status and the text of an answer that is given here.

@@ -45,7 +45,8 @@ impl Clients {
         Self { requests, upgrades: client(origin, false, wire::plain) }
     }
 
-    /// Begins to send. Nobody is to wait with a request in hand: it is large.
+    /// Hands a request to its pool, which sends it when the response is waited for. Nobody is to wait
+    /// with a request in hand: it is large.
     pub(crate) fn send(&self, request: Request<Upload<RequestBody>>, upgrade: bool) -> Sent {
         if upgrade {
             return Sent { head: self.upgrades.request(request), again: None };
@@ -74,7 +75,7 @@ impl Clients {
     }
 }
 
-/// A request that is on its way.
+/// A request that its pool has.
 pub(crate) struct Sent {
     head: ResponseFuture,
     /// If it has no body.
@@ -94,7 +95,9 @@ impl Again {
         let mut request = Request::new(self.body.emptied()?);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = head::fields(unsent)?;
+        let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
+        let request_line = format!("{} {target} HTTP/1.1", self.method);
+        *request.headers_mut() = head::fields(unsent, &request_line)?;
         Some(request)
     }
 }

@@ -61,12 +61,13 @@ where
         Self { cache, log }
     }
 
-    /// The cache is asked at once, so that the future is no larger than what it waits for.
+    /// The cache is asked at once, so that the future is no larger than what it waits for. Over HTTP/2
+    /// that is in the task of the connection, by which all heads go anyway.
     pub(crate) fn answer(
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<FrontBody<B>>, Infallible>> + use<S, B> {
-        let asked = Asked::new(&request, &self.log);
+        let remembered = Remembered::new(&request, &self.log);
         let (mut head, body) = request.into_parts();
         let admitted = check::admit(&mut head).and_then(|()| forwards::count(&mut head));
         match admitted {
@@ -74,24 +75,24 @@ where
                 .cache
                 .clone()
                 .call(Request::from_parts(head, body.into()))
-                .map_ok(move |response| asked.finish(response.map(Either::Left)))
+                .map_ok(move |response| remembered.finish(response.map(Either::Left)))
                 .left_future(),
             Err((status, text)) => {
                 let response = reply::text(status, text).map(Either::Right);
-                ready(Ok(asked.finish(response))).right_future()
+                ready(Ok(remembered.finish(response))).right_future()
             }
         }
     }
 }
 
 /// What is to be known of a request when there is an answer.
-struct Asked {
+struct Remembered {
     version: Version,
     is_connect: bool,
     logged: Option<(Method, Uri)>,
 }
 
-impl Asked {
+impl Remembered {
     fn new<Q>(request: &Request<Q>, log: &Log) -> Self {
         Self {
             version: request.version(),

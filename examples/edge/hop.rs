@@ -102,7 +102,7 @@ pub(crate) fn clean_response(headers: &mut HeaderMap, status: StatusCode) {
 }
 
 /// Whether there is no field at all that is removed or changed here, as in most heads: one pass over
-/// the names costs less than to look each of these up.
+/// the names costs less than to look each of these up. What `Connection` lists needs `Connection`.
 fn is_clean(headers: &HeaderMap) -> bool {
     !headers.keys().any(|name| {
         matches!(
@@ -133,6 +133,7 @@ pub(crate) fn tokens<'a>(
 
 /// Whether there is no transfer coding but chunked, the one that hyper takes off.
 pub(crate) fn is_only_chunked(headers: &HeaderMap) -> bool {
+    // Most heads have none, and one look-up tells.
     !headers.contains_key(header::TRANSFER_ENCODING)
         || tokens(headers, &header::TRANSFER_ENCODING)
             .all(|coding| coding.eq_ignore_ascii_case(b"chunked"))

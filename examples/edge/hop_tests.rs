@@ -21,6 +21,17 @@ fn response(status: u16, lines: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 #[test]
+fn each_field_of_the_connection_alone_is_removed() {
+    for name in ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"] {
+        assert_eq!(request(&[(name, "a")]).0, HeaderMap::new(), "{name}");
+        assert_eq!(response(200, &[(name, "a")]), HeaderMap::new(), "{name}");
+    }
+    for name in ["te", "http2-settings"] {
+        assert_eq!(request(&[(name, "a")]).0, HeaderMap::new(), "{name}");
+    }
+}
+
+#[test]
 fn fields_of_the_connection_do_not_pass() {
     let (headers, upgrade) = request(&[
         ("connection", "close, X-One"),

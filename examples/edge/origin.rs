@@ -31,9 +31,10 @@ struct Shared {
     plan: OriginPlan,
     /// Whether HTTP/2 may be spoken.
     http2: bool,
-    /// The origin's name in URIs.
+    /// What the origin is called in URIs, which only its pools see unless HTTP/2 is spoken.
     name: Authority,
-    /// Its own `Host`, for requests that have none.
+    /// Its own `Host`, for requests that have none. `None` where HTTP/2 may be spoken, which has the name
+    /// in the URI.
     host: Option<HeaderValue>,
     clients: Clients,
     tunnels: Tunnels,
@@ -43,17 +44,17 @@ struct Shared {
 
 impl Origin {
     pub(crate) fn new(plan: OriginPlan, tunnels: Tunnels) -> Self {
-        // Over HTTP/2 the name of the host is `:authority`, and the pooled client takes it from the
-        // URI, which is also where it connects to. So HTTP/2 is offered (by ALPN) only when that
-        // name is the origin's own; over HTTP/1.1 any `Host` can be sent.
+        // Over HTTP/2 the name of the host is `:authority`, which the pooled client takes from the URI,
+        // as the name of the pool. So HTTP/2 is offered (by ALPN) only when that name is the origin's
+        // own; over HTTP/1.1 any `Host` can be sent.
         let http2 = plan.host == Host::Own && plan.url.scheme == Scheme::HTTPS;
         let clients = Clients::new(&plan, http2);
-        let host = plan.url.host();
+        let host = if http2 { None } else { plan.url.host() };
         // The pooled client hashes this name three times for each request, one byte at a time. If it
         // is not sent, a short one will do.
-        let name = match http2 || host.is_none() {
-            true => plan.url.authority.clone(),
-            false => Authority::from_static("o"),
+        let name = match &host {
+            Some(_) => Authority::from_static("o"),
+            None => plan.url.authority.clone(),
         };
         let most = |number: usize| number.clamp(1, Semaphore::MAX_PERMITS);
         let places =
@@ -87,7 +88,7 @@ async fn turn(places: Arc<Semaphore>, limit: Duration) -> Result<OwnedSemaphoreP
 }
 
 impl Shared {
-    /// The request is on its way at once, so that the future, which is made for each, stays small.
+    /// The request is handed on at once, so that the future, which is made for each, stays small.
     fn send(
         self: Arc<Self>,
         mut request: Request<RequestBody>,
@@ -173,8 +174,7 @@ impl Shared {
             Host::Own => drop(head.headers.remove(header::HOST)),
             Host::Named(name) => drop(head.headers.insert(header::HOST, name.clone())),
         }
-        // HTTP/2 has the name in the URI.
-        if let (false, Some(host)) = (self.http2, &self.host) {
+        if let Some(host) = &self.host {
             head.headers.entry(header::HOST).or_insert_with(|| host.clone());
         }
     }

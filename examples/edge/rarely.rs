@@ -1,4 +1,5 @@
-//! A future among others of one task that is polled when it was woken itself.
+//! A future among others of one task that is polled when it was woken itself, and when a task has it
+//! for the first time.
 //!
 //! A task does not know for whom it was woken, and polls all that it waits for. That is waste where
 //! one of them is woken by each request, and another one never.
@@ -37,11 +38,11 @@ impl<F: Future> Future for Rarely<F> {
         let this = self.project();
         let own = match this.own {
             Some(own) if own.task.will_wake(cx.waker()) => {
-                if !own.is_woken.load(Ordering::Acquire) {
+                // Before the poll, so that a wake during it is not lost. Who overwrites a wake has to
+                // see what was done before it.
+                if !own.is_woken.swap(false, Ordering::AcqRel) {
                     return Poll::Pending;
                 }
-                // Before the poll, so that a wake during it is not lost.
-                own.is_woken.store(false, Ordering::Release);
                 own
             }
             own => {

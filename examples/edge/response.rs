@@ -72,7 +72,7 @@ pub(crate) fn settle<B: Body>(
 fn has_plain_length(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
     match (lines.next(), lines.next()) {
-        (Some(line), None) => line.as_bytes().iter().all(u8::is_ascii_digit),
+        (Some(line), None) => !line.is_empty() && line.as_bytes().iter().all(u8::is_ascii_digit),
         _ => false,
     }
 }

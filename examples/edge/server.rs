@@ -137,7 +137,8 @@ async fn connection<S, B>(
         false => first.as_mut().poll(cx),
     });
     let result = tokio::select! {
-        // Nothing is to be left to chance: that costs, and a connection that has ended tells how.
+        // In this order: a connection that has ended tells more than that the client is gone. A random
+        // one would cost a random number at each wake-up.
         biased;
         result = connection.as_mut() => Some(result),
         () = silent => None,

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 pub(crate) struct TimedOut;
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Turn {
+enum Turn {
     /// The client owes the next part of the body.
     Client,
     /// The origin has to take, or to answer, what was handed over at this instant.
@@ -25,25 +25,25 @@ pub(crate) enum Turn {
     Broken,
 }
 
-/// Shared by a request's body and by who waits for the response to it.
+/// For who waits for the response, and for the body if there is one.
 #[derive(Clone, Debug)]
-pub(crate) enum Clock {
-    /// Without a body it is the origin's turn since this instant.
-    Bodiless(Instant),
-    Shared(Arc<Mutex<Turn>>),
+pub(crate) struct Clock {
+    start: Instant,
+    /// `None` without a body: it is the origin's turn from the start, and nobody changes that.
+    turn: Option<Arc<Mutex<Turn>>>,
 }
 
 impl Clock {
     fn turn(&self) -> Turn {
-        match self {
-            Self::Bodiless(since) => Turn::Origin(*since),
-            Self::Shared(turn) => *turn.lock().unwrap_or_else(PoisonError::into_inner),
+        match &self.turn {
+            Some(turn) => *turn.lock().unwrap_or_else(PoisonError::into_inner),
+            None => Turn::Origin(self.start),
         }
     }
 
-    fn set(&self, turn: Turn) {
-        if let Self::Shared(shared) = self {
-            *shared.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+    fn set(&self, now: Turn) {
+        if let Some(turn) = &self.turn {
+            *turn.lock().unwrap_or_else(PoisonError::into_inner) = now;
         }
     }
 
@@ -86,11 +86,9 @@ pub(crate) struct Upload<B> {
 impl<B: Body> Upload<B> {
     /// The body, and the clock that starts now.
     pub(crate) fn new(body: B) -> (Self, Clock) {
-        let now = Instant::now();
-        let clock = match body.is_end_stream() {
-            true => Clock::Bodiless(now),
-            false => Clock::Shared(Arc::new(Mutex::new(Turn::Origin(now)))),
-        };
+        let start = Instant::now();
+        let turn = (!body.is_end_stream()).then(|| Arc::new(Mutex::new(Turn::Origin(start))));
+        let clock = Clock { start, turn };
         (Self { body: Some(body), clock: clock.clone() }, clock)
     }
 

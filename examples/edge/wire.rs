@@ -21,8 +21,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// This head of a request was not written.
-#[derive(Debug)]
 struct Unsent(Vec<u8>);
+
+/// Not what it says: that may be secret.
+impl std::fmt::Debug for Unsent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unsent").field("len", &self.0.len()).finish()
+    }
+}
 
 impl std::fmt::Display for Unsent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -32,9 +38,9 @@ impl std::fmt::Display for Unsent {
 
 impl Error for Unsent {}
 
-/// The head of a request of which, as `error` says, not a byte was sent.
+/// What, as `error` says, begins like the head of a request and was not written.
 ///
-/// Ask of requests without a body only: a body may have bytes that look like a head.
+/// It may be what is left of a longer head, or of a body.
 pub(crate) fn unsent<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a [u8]> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -138,5 +144,34 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tcp().poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Around(io::Error);
+
+    impl std::fmt::Display for Around {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            Ok(())
+        }
+    }
+
+    impl Error for Around {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn what_was_not_written_is_found_within_other_errors() {
+        let error = || io::Error::new(io::ErrorKind::NotConnected, Unsent(b"GET /".to_vec()));
+        assert_eq!(unsent(&error()), Some(&b"GET /"[..]));
+        assert_eq!(unsent(&Around(error())), Some(&b"GET /"[..]));
+        assert_eq!(unsent(&io::Error::other("else")), None);
+        assert!(!format!("{:?}", error()).contains("GET"));
     }
 }

@@ -158,14 +158,17 @@ fn a_request_that_was_not_sent_gets_a_fresh_connection() {
         first.close();
         closed.send(()).expect("the test waits");
         let mut second = listener.accept();
-        second.request();
+        let head = second.request().head;
+        assert!(head.starts_with("GET /2?a HTTP/1.1\r\n"), "{head}");
+        assert_eq!(field(&head, "host"), Some("a"));
+        assert!(head.contains("\r\nx: 1\r\n") && head.contains("\r\nx: 2\r\n"), "{head}");
         second.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2");
     });
     let edge = Edge::before(origin.address);
     assert_eq!(edge.get("/").body, b"1");
     close.send(()).expect("the origin waits");
     is_closed.recv_timeout(PATIENCE).expect("the origin closes");
-    assert_eq!(edge.get("/").body, b"2");
+    assert_eq!(edge.ask("GET /2?a HTTP/1.1\r\nHost: a\r\nX: 1\r\nX: 2\r\n\r\n").body, b"2");
     origin.done();
 }
 
