@@ -20,7 +20,7 @@
 //! 3. **Look up.** The key is made of scheme, host, port, path and query, and of what [`KeyPolicy`] adds. `Vary` selects among variants.
 //! 4. **Judge.** Fresh: the answer is ready at once, and the inner service is neither called nor asked whether it is ready. Stale but
 //!    allowed: the same, and one fetch behind the client's back. Else the inner service is asked, with the validators of what is stored.
-//! 5. **Fetch.** One for all who ask for the same, in a task of its own. As soon as the head says that the response may be shared, all get it while its
+//! 5. **Fetch.** One for all who ask for the same, which goes on in a task of its own if it has to wait. As soon as the head says that the response may be shared, all get it while its
 //!    body arrives; the store is one more reader. If it may not, all are released at once.
 //! 6. **Deliver.** Conditions and ranges of the client are answered from the stored response; `Age` and `Cache-Status` tell what happened, and so does the
 //!    [`CacheStatus`] among the response's extensions.
@@ -50,7 +50,8 @@
 //!
 //! # Runtime
 //!
-//! Fetches are tokio tasks and timers tokio timers: a tokio runtime with time enabled is needed.
+//! Fetches that have to wait are tokio tasks and timers tokio timers: a tokio runtime with time enabled is needed. The inner service is polled first in the task of the
+//! request, and then in the fetch's: it cannot rely on task-locals of the one who asked.
 //!
 //! # Learn more
 //!

@@ -65,6 +65,16 @@ async fn s14_6_several_ranges_come_as_parts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s14_6_several_ranges_of_what_is_there_at_once_come_as_parts() {
+    let w = world();
+    w.origin.says("/", ok("0123456789").max_age(60));
+    let reply = w.get("/").header("range", "bytes=0-1, 8-").await;
+    assert_eq!((reply.status, reply.how().as_str()), (206, "uri-miss"));
+    let text = reply.text().await;
+    assert!(text.contains("bytes 0-1/10\r\n\r\n01") && text.contains("bytes 8-9/10\r\n\r\n89"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn s14_2_what_is_no_range_gets_the_whole() {
     let w = stored().await;
     for range in [

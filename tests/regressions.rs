@@ -871,3 +871,55 @@ async fn the_trailers_of_a_part_are_not_those_of_the_whole() {
     assert_eq!(whole.how(), "hit");
     assert!(whole.trailers().await.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn rfc9211_s2_an_empty_cache_status_never_goes_out() {
+    // A stored head has an empty place for it, and removing `Age` put the last field in front of that.
+    for name in [Some("edge"), None] {
+        let w = world_of(CachePolicy::default().cache_status(name));
+        let stored = answer(200).header("date", w.date(0)).max_age(10).etag("\"a\"");
+        w.origin.says("/", stored.header("link", "<1>").header("link", "<2>").body("x"));
+        w.origin.says("/", answer(304).etag("\"a\""));
+        w.get("/").await.text().await;
+        pass(10).await;
+        let reply = w.get("/").await;
+        assert_eq!(reply.status, 200);
+        let lines = reply.fields("cache-status");
+        assert_eq!(lines.len(), usize::from(name.is_some()), "{lines:?}");
+        assert!(lines.iter().all(|line| !line.is_empty()), "{lines:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rfc9111_s5_1_one_age_is_enough_also_with_a_range() {
+    // Both lines of the origin came to one who asked for a part, and the first was changed.
+    let w = world();
+    let two = answer(200).header("age", "5").header("age", "6").max_age(60).body("content");
+    w.origin.says("/", two);
+    let reply = w.get("/").header("range", "bytes=0-1").await;
+    assert_eq!((reply.status, reply.fields("age")), (206, vec!["5"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rfc9111_s5_1_an_age_that_others_may_not_have_is_for_the_one_who_asked() {
+    // It was taken away, as if the response were new.
+    let w = world();
+    w.origin.says("/", ok("x").header("age", "5").says("max-age=60, no-cache=\"age\""));
+    assert_eq!(w.get("/").await.age(), Some(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_over_does_not_wait_for_the_store() {
+    // It was kept, with all that it held, until the store had done.
+    let store = Troubled::new();
+    store.trouble(Call::Put, Fault::Hang);
+    let edge = edge(store);
+    let (answer, feed) = answer(200).max_age(60).header("content-length", "1").fed();
+    edge.origin.says("/", answer);
+    let asked = edge.client.get("/").start();
+    settle().await;
+    feed.chunk("longer than that");
+    asked.await.unwrap().body_error().await;
+    settle().await;
+    assert!(feed.is_dropped());
+}

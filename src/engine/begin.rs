@@ -170,7 +170,12 @@ impl Engine {
         asks: bool,
         answer: &mut Response<CacheBody<B>>,
     ) {
-        let delivery = Delivery { head: &found.head, supply: Supply::Stored(found.content), asks };
+        let delivery = Delivery {
+            head: &found.head,
+            fields: &found.head.headers,
+            supply: Supply::Stored(found.content),
+            asks,
+        };
         deliver(head, delivery, answer);
         // The request's map is used again for the response's: hosts that put something into it have paid for its allocations.
         *answer.extensions_mut() = std::mem::take(&mut head.extensions);

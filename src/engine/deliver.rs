@@ -22,6 +22,8 @@ use std::{
 /// What is delivered.
 pub(crate) struct Delivery<'a> {
     pub(crate) head: &'a ResponseHead,
+    /// Those of the head; for the one who asked they may be more.
+    pub(crate) fields: &'a HeaderMap,
     pub(crate) supply: Supply,
     /// False if the request has neither conditions nor a range.
     pub(crate) asks: bool,
@@ -33,22 +35,13 @@ pub(crate) fn deliver<B>(
     delivery: Delivery<'_>,
     response: &mut Response<CacheBody<B>>,
 ) {
-    let Delivery { head, supply, asks } = delivery;
+    let Delivery { head, fields, supply, asks } = delivery;
+    let status = head.status;
     // Most requests want no more, and are answered in few steps.
     if !asks && request.method == Method::GET {
-        return plain(response, head, supply.whole());
+        return plain(response, status, fields, supply.whole());
     }
-    let outcome = if asks { outcome(request, head, &supply) } else { Outcome::Whole };
-    give(request, (head, supply), outcome, response);
-}
-
-#[inline(never)]
-fn give<B>(
-    request: &Parts,
-    (head, supply): (&ResponseHead, Supply),
-    outcome: Outcome,
-    response: &mut Response<CacheBody<B>>,
-) {
+    let outcome = if asks { outcome(request, (head, fields), &supply) } else { Outcome::Whole };
     match outcome {
         Outcome::Whole => {
             // A body tells its length, but the answer to a HEAD has none.
@@ -58,11 +51,11 @@ fn give<B>(
                 Method::HEAD => CacheBody::empty(),
                 _ => supply.whole(),
             };
-            plain(response, head, body);
+            plain(response, status, fields, body);
             let headers = response.headers_mut();
             if let Some(length) = length
                 && !headers.contains_key(header::CONTENT_LENGTH)
-                && !is_bodiless(head.status)
+                && !is_bodiless(status)
             {
                 headers.insert(header::CONTENT_LENGTH, length.into());
             }
@@ -70,20 +63,19 @@ fn give<B>(
         Outcome::Part { part, stored, length } => {
             let size = part.end.saturating_sub(part.start);
             let content_range = range::content_range(&part, length);
-            plain(response, head, supply.part(stored));
-            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            plain(response, StatusCode::PARTIAL_CONTENT, fields, supply.part(stored));
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_LENGTH, size.into());
             insert(headers, header::CONTENT_RANGE, &content_range);
         }
         Outcome::Parts(parts, length, content) => {
-            multipart(response, head, (&parts, length), &content);
+            multipart(response, fields, (&parts, length), &content);
         }
         Outcome::NotModified => {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             let headers = response.headers_mut();
             for name in &NOT_MODIFIED_FIELDS {
-                for value in head.headers.get_all(name) {
+                for value in fields.get_all(name) {
                     headers.append(name, value.clone());
                 }
             }
@@ -110,16 +102,20 @@ enum Outcome {
 }
 
 /// RFC 9110 section 13.2.2. Conditions and ranges concern a 200 only (sections 13.2.1 and 14.2).
-fn outcome(request: &Parts, head: &ResponseHead, supply: &Supply) -> Outcome {
+fn outcome(
+    request: &Parts,
+    (head, fields): (&ResponseHead, &HeaderMap),
+    supply: &Supply,
+) -> Outcome {
     if head.status != StatusCode::OK {
         return Outcome::Whole;
     }
-    if conditional::is_not_modified(&request.headers, &head.headers) {
+    if conditional::is_not_modified(&request.headers, fields) {
         return Outcome::NotModified;
     }
     // Look-up has seen to it that what is not complete has what is wanted.
     let Some(length) = length_of(head, supply) else { return Outcome::Whole };
-    if request.method != Method::GET || !conditional::if_range(&request.headers, &head.headers) {
+    if request.method != Method::GET || !conditional::if_range(&request.headers, fields) {
         return Outcome::Whole;
     }
     match range::wanted(&request.headers, length) {
@@ -170,24 +166,30 @@ impl Supply {
     }
 }
 
-fn plain<B>(response: &mut Response<CacheBody<B>>, head: &ResponseHead, body: CacheBody<B>) {
-    *response.status_mut() = head.status;
-    let empty = replace(response.headers_mut(), head.headers.clone());
-    // An empty map owns nothing. Dropping it would cost as much as copying half a field.
-    debug_assert_eq!(empty.capacity(), 0);
-    forget(empty);
+fn plain<B>(
+    response: &mut Response<CacheBody<B>>,
+    status: StatusCode,
+    fields: &HeaderMap,
+    body: CacheBody<B>,
+) {
+    *response.status_mut() = status;
+    let before = replace(response.headers_mut(), fields.clone());
+    // A new map owns nothing. Dropping it would cost as much as copying half a field.
+    if before.capacity() == 0 {
+        forget(before);
+    }
     *response.body_mut() = body;
 }
 
 /// `multipart/byteranges` (RFC 9110 section 14.6).
 fn multipart<B>(
     response: &mut Response<CacheBody<B>>,
-    head: &ResponseHead,
+    fields: &HeaderMap,
     (parts, length): (&[Range<u64>], u64),
     content: &Content,
 ) {
     let boundary = format!("{:032x}", RandomState::new().hash_one(length));
-    let content_type = head.headers.get(header::CONTENT_TYPE);
+    let content_type = fields.get(header::CONTENT_TYPE);
     let mut bodies = Vec::with_capacity(parts.len().saturating_mul(2).saturating_add(1));
     for part in parts {
         let mut lines = format!("\r\n--{boundary}\r\n").into_bytes();
@@ -204,8 +206,7 @@ fn multipart<B>(
     bodies.push(Content::from(Bytes::from(format!("\r\n--{boundary}--\r\n"))).read());
     let body = ContentBody::chain(bodies);
     let size = body.size_hint().exact();
-    plain(response, head, CacheBody::stored(body));
-    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    plain(response, StatusCode::PARTIAL_CONTENT, fields, CacheBody::stored(body));
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_RANGE);
     headers.remove(header::CONTENT_LENGTH);

@@ -1,6 +1,6 @@
 //! The one way out: what the cache says of a response, counted, told and logged.
 use super::{Engine, values::age_value};
-use crate::{CacheBody, CacheStatus, semantics::forwarding, stored::place};
+use crate::{CacheBody, CacheStatus, semantics::forwarding};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response,
     header::{self, VIA},
@@ -88,26 +88,18 @@ fn put(headers: &mut HeaderMap, age: Age, status: Option<HeaderValue>) {
             }
             return;
         }
-        Age::Current(age) => put_age(headers, age_value(age)),
+        Age::Current(age) => drop(headers.insert(&AGE, age_value(age))),
         Age::New => drop(headers.remove(&AGE)),
     }
     put_status(headers, status);
 }
 
-/// `insert` would make room for another field first.
-fn put_age(headers: &mut HeaderMap, age: HeaderValue) {
-    match place(headers, &AGE) {
-        Some(place) => *place = age,
-        None => drop(headers.insert(&AGE, age)),
-    }
-}
-
-/// Caches that are nearer to the origin stand in front (RFC 9211 section 2). A stored head has an empty place for it.
+/// Caches that are nearer to the origin stand in front (RFC 9211 section 2). What comes of a stored head has an empty place for it.
 fn put_status(headers: &mut HeaderMap, value: Option<HeaderValue>) {
-    match (place(headers, &CACHE_STATUS), value) {
-        (Some(place), Some(value)) if place.is_empty() => *place = value,
-        (Some(place), None) if place.is_empty() => drop(headers.remove(&CACHE_STATUS)),
-        (_, Some(value)) => drop(headers.append(&CACHE_STATUS, value)),
-        (_, None) => {}
+    match (headers.get_mut(&CACHE_STATUS).filter(|place| place.is_empty()), value) {
+        (Some(place), Some(value)) => *place = value,
+        (Some(_), None) => drop(headers.remove(&CACHE_STATUS)),
+        (None, Some(value)) => drop(headers.append(&CACHE_STATUS, value)),
+        (None, None) => {}
     }
 }

@@ -15,13 +15,14 @@
 use super::{
     Engine, Origin,
     begin::Asked,
+    fetched::{Fetched, FromOrigin, Reply},
     flight::{Landed, Lead, Supply},
     landing::{Course, fields_for_one},
     look_up::{Found, LookUp},
     within::within,
 };
 use crate::{
-    CacheKey, ContentBody,
+    CacheKey,
     clock::Moment,
     policy::{Limits, RangeFetch},
     semantics::{
@@ -38,8 +39,7 @@ use futures_util::{
     future::{BoxFuture, Either, ready, select},
 };
 use http::{
-    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request,
-    response,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request, response,
 };
 use std::{
     mem::swap,
@@ -47,7 +47,6 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
 };
-use tokio::sync::oneshot;
 
 /// What is to be fetched.
 pub(crate) struct Fetch<Q> {
@@ -55,33 +54,6 @@ pub(crate) struct Fetch<Q> {
     pub(crate) body: Q,
     pub(crate) look: Box<LookUp>,
 }
-
-/// What the request that started the fetch gets.
-pub(crate) enum Fetched<B> {
-    /// Anyone may have it.
-    Landed { landed: Landed, supply: Supply, origin: FromOrigin },
-    /// The range that was asked for; it is being stored.
-    Part { response: Response<ContentBody> },
-    /// Only the request that asked may have it.
-    Private { response: Response<B>, reason: NotStored },
-    /// There is nothing that may be sent.
-    Nothing { status: StatusCode, detail: Detail },
-}
-
-/// What the origin had to do with it.
-#[derive(Default)]
-pub(crate) struct FromOrigin {
-    /// The status of its answer; `None` if it was not asked, or did not answer.
-    pub(crate) status: Option<StatusCode>,
-    /// The response is being stored.
-    pub(crate) stored: bool,
-    /// Those of its answer, for the one who asked.
-    pub(crate) extensions: Extensions,
-    /// The fields for the one who asked: some may be for nobody else. `None` if they are those that are stored.
-    pub(crate) fields: Option<HeaderMap>,
-}
-
-pub(crate) type Reply<B, E> = oneshot::Sender<Result<Fetched<B>, E>>;
 
 /// The whole exchange. Whatever ends it early, a panic included, drops the lead: the flight has failed then.
 pub(crate) async fn run<O, Q>(

@@ -9,20 +9,17 @@
 //! Fetches are numbered. An invalidation takes a number too: it concerns the fetches with lower ones (section 4.4).
 mod active;
 mod invalidated;
+mod landed;
 
-use super::look_up::Found;
 use crate::{
     CacheKey,
     invalidation::sequence,
     store::Hashed,
-    stored::{
-        Content,
-        rope::{Reader, Rope},
-    },
     sync::{AtomicBool, AtomicU64, Mutex, MutexGuard},
 };
 use active::Active;
 use invalidated::Invalidated;
+pub(crate) use landed::{Landed, Source, Supply};
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, atomic::Ordering},
@@ -64,44 +61,6 @@ struct Flight {
 enum State {
     Waiting(Vec<oneshot::Sender<Landing>>),
     Landed { landed: Landed, late: Vec<oneshot::Sender<Landing>> },
-}
-
-/// What a fetch has brought for everybody.
-#[derive(Clone, Debug)]
-pub(crate) struct Landed {
-    /// Under which key it is, or will be, stored.
-    pub(crate) key: CacheKey,
-    pub(crate) head: Arc<crate::stored::ResponseHead>,
-    pub(crate) source: Source,
-    /// True if it is stale, and is used since the origin failed.
-    pub(crate) on_error: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Source {
-    Stored(Content),
-    Arriving(Rope),
-}
-
-impl Landed {
-    pub(crate) fn stored(key: CacheKey, found: Found) -> Self {
-        Self { key, head: found.head, source: Source::Stored(found.content), on_error: false }
-    }
-
-    /// Something to read it all from. `None` if its start has been freed already.
-    pub(crate) fn open(&self) -> Option<Supply> {
-        match &self.source {
-            Source::Stored(content) => Some(Supply::Stored(content.clone())),
-            Source::Arriving(rope) => rope.whole().map(Supply::Arriving),
-        }
-    }
-}
-
-/// Where one reader reads from.
-#[derive(Debug)]
-pub(crate) enum Supply {
-    Stored(Content),
-    Arriving(Reader),
 }
 
 /// What those are told who waited.
@@ -307,6 +266,8 @@ impl Lead {
         if self.flight.key.is_some() && !self.keys().any(|key| *key == landed.key) {
             let mut table = self.flights.lock();
             table.flights.insert(landed.key.clone(), Arc::clone(&self.flight));
+            // A fetch lands once.
+            debug_assert!(self.landed_at.is_none());
             self.landed_at = Some(Box::new(landed.key.clone()));
         }
         let before = std::mem::replace(

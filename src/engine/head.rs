@@ -73,6 +73,7 @@ impl Engine {
         }
         let delivery = Delivery {
             head: &found.head,
+            fields: &found.head.headers,
             supply: Supply::Stored(found.content.clone()),
             asks: asked.asks,
         };

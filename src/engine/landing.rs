@@ -1,14 +1,14 @@
 //! How a fetch ends: what becomes of an answer, for those who wait and for the store.
 use super::{
     Engine,
-    begun::Begun,
-    fetch::{Fetched, FromOrigin, Reply, Sent},
+    fetch::Sent,
+    fetched::{Fetched, FromOrigin, Reply},
     flight::{Landed, Lead, Source},
     look_up::{Found, LookUp},
     reception::{Arrival, Reception},
 };
 use crate::{
-    BoxError, CacheKey, DoNotStore, StoredHead, StoredResponse,
+    CacheKey, DoNotStore, StoredHead, StoredResponse,
     clock::Moment,
     semantics::{
         cache_status::Detail,
@@ -18,14 +18,10 @@ use crate::{
         storing::NotStored,
         validation,
     },
-    stored::{Content, Kind, Membership, ResponseHead, rope},
+    stored::{Kind, Membership, ResponseHead},
 };
-use bytes::{Bytes, BytesMut};
-use futures_util::future::{Either, join};
 use http::{HeaderMap, Response, StatusCode, header, request, response};
-use http_body::Body;
-use std::{pin::pin, sync::Arc, time::Duration};
-use tokio::{sync::oneshot, task::yield_now};
+use std::{sync::Arc, time::Duration};
 
 /// A fetch under way: the seat that it holds, what it started from, and who asked. Each of its ends consumes it.
 pub(crate) struct Course<B, E> {
@@ -101,7 +97,7 @@ impl<B, E> Course<B, E> {
     }
 
     /// What the origin has sent goes to those who wait, and to the one who asked.
-    fn deliver(
+    pub(super) fn hand_out(
         &mut self,
         key: &CacheKey,
         head: &Arc<ResponseHead>,
@@ -171,7 +167,7 @@ impl<B, E> Course<B, E> {
         let delay = delay_of(&sent);
         let (extensions, fields) = (sent.parts.extensions, Some(own.of(headers)));
         let origin = FromOrigin { status, stored: true, extensions, fields };
-        self.deliver(&key, &head, Source::Stored(stale.content.clone()), delay, origin);
+        self.hand_out(&key, &head, Source::Stored(stale.content.clone()), delay, origin);
         if !self.lead.may_store() {
             return;
         }
@@ -235,163 +231,6 @@ impl<B, E> Course<B, E> {
         }
     }
 }
-
-/// A response that is being stored.
-struct Storing {
-    key: CacheKey,
-    head: Arc<ResponseHead>,
-    /// For the content, if it is known to be small.
-    room: BytesMut,
-    /// What the answer took to come.
-    delay: Duration,
-    origin: FromOrigin,
-}
-
-impl<B, E> Course<B, E>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    pub(crate) fn store_or_decline(
-        self,
-        request: &request::Parts,
-        sent: Sent<B>,
-    ) -> impl Future<Output = ()> + use<B, E> {
-        let arrival = self.arrival(request, sent.parts.status, &sent.parts.headers, &sent);
-        let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
-        self.store_received(received, sent)
-    }
-
-    pub(crate) fn store_received(
-        self,
-        received: Result<Reception, NotStored>,
-        sent: Sent<B>,
-    ) -> impl Future<Output = ()> {
-        let framed = received.and_then(|received| {
-            let declared = self.framed(&sent, Ok(received.declared))?;
-            Ok((received, declared))
-        });
-        let delay = delay_of(&sent);
-        let Sent { parts, body, .. } = sent;
-        match framed {
-            Ok((received, declared)) => {
-                Either::Left(self.store(received, declared, (parts, delay), body))
-            }
-            Err(reason) => Either::Right(self.decline(reason, parts, body)),
-        }
-    }
-
-    /// RFC 9111 section 3: the response goes to all, and to the store.
-    pub(crate) fn store<C>(
-        self,
-        received: Reception,
-        declared: Option<u64>,
-        (parts, delay): (response::Parts, Duration),
-        body: C,
-    ) -> impl Future<Output = ()>
-    where
-        C: Body<Data = Bytes, Error: Into<BoxError>>,
-    {
-        let Reception { key, head, own, room, .. } = received;
-        self.engine.shared.unshareable.forget(&key);
-        let origin = FromOrigin {
-            status: Some(parts.status),
-            stored: true,
-            extensions: parts.extensions,
-            fields: Some(own.of(parts.headers)),
-        };
-        self.store_content(Storing { key, head, room, delay, origin }, declared, body)
-    }
-
-    /// Its content may be there, or is still to come.
-    async fn store_content<C>(self, storing: Storing, declared: Option<u64>, body: C)
-    where
-        C: Body<Data = Bytes, Error: Into<BoxError>>,
-    {
-        let body = pin!(body);
-        let body = match declared.filter(|length| *length <= AT_ONCE) {
-            Some(length) => match Begun::whole(body, length).await {
-                Ok(content) => return self.store_whole(storing, &content).await,
-                Err(begun) => begun,
-            },
-            None => Begun::untouched(body),
-        };
-        // Boxed, since it takes several times the room of what is stored at once.
-        Box::pin(self.store_arriving(storing, declared, body)).await;
-    }
-
-    /// All of its content is there.
-    async fn store_whole(mut self, storing: Storing, content: &[u8]) {
-        let Storing { key, head, mut room, delay, origin } = storing;
-        // A copy, since what was received keeps larger buffers alive.
-        room.reserve(content.len());
-        room.extend_from_slice(content);
-        let content = Content::from_buffer(room);
-        self.deliver(&key, &head, Source::Stored(content.clone()), delay, origin);
-        if !self.is_outdated(&key, &head).await {
-            let stored_head =
-                StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
-            let response = StoredResponse { head: stored_head, content };
-            self.keep(&key, &head, response, async {}).await;
-        }
-        self.withdraw_if_invalidated(&key, head.content).await;
-    }
-
-    /// Its content goes to all while it arrives, and the store is one more reader of it.
-    async fn store_arriving<C>(mut self, storing: Storing, declared: Option<u64>, body: C)
-    where
-        C: Body<Data = Bytes>,
-    {
-        let Storing { key, head, room, delay, origin } = storing;
-        let (writer, rope) = rope::channel(self.engine.window(), declared);
-        let Some(first) = rope.store_reader() else { return };
-        self.deliver(&key, &head, Source::Arriving(rope.clone()), delay, origin);
-        if declared.is_none_or(|declared| declared > AT_ONCE) {
-            // The head goes out before what may take longer.
-            yield_now().await;
-        }
-
-        let stored_head = StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
-        let content = Content::arriving(rope.clone(), first, room);
-        let response = StoredResponse { head: stored_head, content };
-        let (arrived, has_arrived) = oneshot::channel::<()>();
-        let pumping = async {
-            self.bring(body, (&key, &head), writer, &rope).await;
-            drop(arrived);
-        };
-        let putting = async {
-            let kept = self.keep(&key, &head, response, async { _ = has_arrived.await }).await;
-            let is_wanted = kept && rope.has_left_behind();
-            let stored = if is_wanted { self.engine.get_at(&key).await } else { None };
-            let stored = stored.filter(|stored| stored.head.has_content(head.content));
-            rope.settle(stored.map(|stored| stored.content));
-        };
-        join(pumping, putting).await;
-        self.withdraw_if_invalidated(&key, head.content).await;
-    }
-
-    /// What the body and the inner service say against storing; else the length, if it is known.
-    pub(super) fn framed(
-        &self,
-        sent: &Sent<B>,
-        declared: Result<Option<u64>, ()>,
-    ) -> Result<Option<u64>, NotStored> {
-        if sent.parts.extensions.get::<DoNotStore>().is_some() {
-            return Err(NotStored::Declined);
-        }
-        let declared = declared.map_err(|()| NotStored::Framing)?;
-        let exact = sent.body.size_hint().exact();
-        match (declared, exact) {
-            (Some(declared), Some(exact)) if declared != exact => Err(NotStored::Framing),
-            (_, Some(exact)) if exact > self.engine.policy.limits.max_object => {
-                Err(NotStored::TooLarge)
-            }
-            (declared, exact) => Ok(declared.or(exact)),
-        }
-    }
-}
-
-/// Content that is not longer is taken and stored before the task gives others their turn.
-const AT_ONCE: u64 = 64 * 1024;
 
 /// The fields of a stored response with those of an update that is for one only. A cookie that was stored was meant for many; whether it still is, nobody
 /// has said, so only one that the update brings goes out.

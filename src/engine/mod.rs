@@ -1,10 +1,10 @@
 //! One client request lives in [`request`], one origin exchange in [`fetch`]; [`flight`] joins them, and a rope carries the body
 //! from the one to the many.
 pub(crate) mod begin;
-mod begun;
 mod deliver;
 mod exit;
 mod fetch;
+mod fetched;
 mod flight;
 mod goes_on;
 mod head;
@@ -18,6 +18,7 @@ mod mend;
 mod origin;
 mod partial;
 mod pump;
+mod read_ahead;
 mod reception;
 pub(crate) mod request;
 mod route;
@@ -25,6 +26,7 @@ mod seat;
 mod shelf;
 mod spare;
 mod stats;
+mod storing;
 mod unshareable;
 mod values;
 mod within;

@@ -1,6 +1,7 @@
 //! Parts of a representation: stored, combined, and completed (RFC 9111 sections 3.3 and 3.4).
 use super::{
-    fetch::{Fetched, Sent},
+    fetch::Sent,
+    fetched::Fetched,
     landing::{Course, delay_of},
     look_up::Found,
     reception::{Arrival, Reception},

@@ -19,7 +19,8 @@ use super::{
     begin::Asked,
     deliver::{Delivery, deliver},
     exit::Age,
-    fetch::{self, Fetch, Fetched, FromOrigin},
+    fetch::{self, Fetch},
+    fetched::{Fetched, FromOrigin},
     flight::{Landed, Lead, Seat, Supply},
     head::forward_head,
     look_up::{Found, LookUp},
@@ -34,7 +35,6 @@ use crate::{
         reuse::Verdict,
         validation,
     },
-    stored::ResponseHead,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request};
 use std::{
@@ -301,6 +301,7 @@ impl Engine {
         let supply = Supply::Stored(found.content.clone());
         let delivery = Delivery {
             head: &found.head,
+            fields: &found.head.headers,
             supply: self.mended(supply, asked, (key, &found.head), again),
             asks: asked.asks,
         };
@@ -354,23 +355,20 @@ impl Engine {
         let freshness = landed.head.freshness(&self.clock.read());
         // RFC 9111 section 5.1: an Age tells that the origin did not generate or validate it for this request.
         let is_new = origin.status.is_some() && !landed.on_error;
-        let has_age = landed.head.headers.get(header::AGE).is_some_and(|age| !age.is_empty());
+        let fields = origin.fields.as_ref().unwrap_or(&landed.head.headers);
+        let has_age = fields.get(header::AGE).is_some_and(|age| !age.is_empty());
         let age = if is_new && !has_age { Age::New } else { Age::Current(freshness.current_age) };
         let mut response = Response::new(CacheBody::empty());
         match origin.fields {
-            Some(mut fields) if !asked.asks => {
-                // One is enough, and set behind this.
-                if has_age {
-                    fields.remove(header::AGE);
-                }
+            Some(fields) if !asked.asks => {
                 *response.status_mut() = landed.head.status;
                 *response.headers_mut() = fields;
                 *response.body_mut() = supply.whole();
             }
             fields => {
-                let own = fields.map(|headers| ResponseHead { headers, ..(*landed.head).clone() });
-                let head = own.as_ref().unwrap_or(&landed.head);
-                let delivery = Delivery { head, supply, asks: asked.asks };
+                let head = &landed.head;
+                let fields = fields.as_ref().unwrap_or(&head.headers);
+                let delivery = Delivery { head, fields, supply, asks: asked.asks };
                 deliver(&asked.head, delivery, &mut response);
             }
         }

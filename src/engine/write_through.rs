@@ -2,7 +2,8 @@
 use super::{
     Engine, Origin,
     begin::Asked,
-    fetch::{Fetched, Sent},
+    fetch::Sent,
+    fetched::Fetched,
     goes_on::GoesOn,
     landing::Course,
     look_up::LookUp,

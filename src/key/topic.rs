@@ -25,8 +25,8 @@ pub(super) enum Topic {
     Upgrade,
 }
 
-/// Names that the crate `http` knows are hashed as numbers, and found here by them: a third of what comparing texts costs. Two names in one place, or none of
-/// them, would cost time and no more.
+/// Names that the crate `http` knows are hashed as numbers, and found here by them: a third of what comparing texts costs. Two names in one place, or names that
+/// are hashed as text, would cost time and no more. A name with an empty place is about nothing, so all that are about something have to be listed.
 pub(super) struct Topics([Option<(HeaderName, Topic)>; SLOTS]);
 
 impl Topics {

@@ -2,10 +2,7 @@
 //!
 //! Everything works on bytes, since a field value need not be text, and in one pass.
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use std::{
-    sync::Mutex,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 /// RFC 9111 section 1.2.2: what does not fit counts as this many seconds.
 pub(crate) const MAX_DELTA: u64 = 1 << 31;
@@ -202,28 +199,6 @@ pub(crate) fn http_date(value: &HeaderValue) -> Option<SystemTime> {
     })
 }
 
-/// The `Date` of a response, if it says something sound.
-pub(crate) fn date(headers: &HeaderMap) -> Option<SystemTime> {
-    /// What was read last, in the form that all senders use: most responses that come in one second have the same.
-    static LAST: Mutex<Option<([u8; 29], SystemTime)>> = Mutex::new(None);
-    let mut lines = headers.get_all(&header::DATE).iter();
-    let line = lines.next()?;
-    if lines.any(|other| other != line) {
-        return None;
-    }
-    // Nobody waits for another thread: a date is read in no time.
-    let text = <&[u8; 29]>::try_from(line.as_bytes());
-    let (Ok(text), Ok(mut last)) = (text, LAST.try_lock()) else { return http_date(line) };
-    match &*last {
-        Some((of, date)) if of == text => Some(*date),
-        _ => {
-            let date = http_date(line)?;
-            *last = Some((*text, date));
-            Some(date)
-        }
-    }
-}
-
 /// The field value for an instant. `None` for what the format cannot tell: before 1970, after 9999.
 pub(crate) fn date_of(time: SystemTime) -> Option<HeaderValue> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
@@ -332,30 +307,6 @@ mod tests {
             "Sun, 06 Nov 1994  08:49:37 GMT",
         ] {
             assert_eq!(parse(not), None, "{not}");
-        }
-    }
-
-    #[test]
-    fn s6_6_1_a_date_that_is_known_already_is_that_which_would_be_read() {
-        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
-        let sunday = "Sunday, 06-Nov-94 08:49:37 GMT";
-        let later = "Sun, 06 Nov 1994 08:49:38 GMT";
-        let nonsense = "Sun, 06 Nov 1994 08:49:37 ABC";
-        for lines in [
-            vec![date],
-            vec![date, date],
-            vec![date, later],
-            vec![later],
-            vec![nonsense],
-            vec![later],
-            vec![date],
-            vec![sunday],
-            vec![],
-        ] {
-            let headers: HeaderMap =
-                lines.iter().map(|line| (header::DATE, line.parse().unwrap())).collect();
-            let read = single_date(&headers, &header::DATE).ok().flatten();
-            assert_eq!(super::date(&headers), read, "{lines:?}");
         }
     }
 

@@ -138,7 +138,7 @@ fn heuristic(
 
 /// The `Date` of the response, or when it was received (RFC 9110 section 6.6.1).
 pub(crate) fn date_value(headers: &HeaderMap, response_time: SystemTime) -> SystemTime {
-    fields::date(headers).unwrap_or(response_time)
+    fields::single_date(headers, &header::DATE).ok().flatten().unwrap_or(response_time)
 }
 
 /// Section 4.2.3, all of it that is known when the response arrives.

@@ -93,7 +93,8 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
-    /// Reads the content to its end and puts the response under the key.
+    /// Reads the content to its end and puts the response under the key. Polled first in the task of the request that brought the response, where it need not wait for
+    /// content: what takes long does that elsewhere.
     fn put(
         &self,
         key: &CacheKey,

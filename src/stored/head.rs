@@ -266,10 +266,7 @@ const SPARE_FIELDS: usize = 2;
 const USUAL_FIELDS: usize = 32;
 
 /// The place that a stored head has for a field of [`PLACES`].
-pub(crate) fn place<'a>(
-    headers: &'a mut HeaderMap,
-    name: &HeaderName,
-) -> Option<&'a mut HeaderValue> {
+fn place<'a>(headers: &'a mut HeaderMap, name: &HeaderName) -> Option<&'a mut HeaderValue> {
     headers.iter_mut().take(PLACES.len()).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 

@@ -10,7 +10,7 @@ mod variants;
 
 pub use content::Content;
 pub use head::StoredHead;
-pub(crate) use head::{FoundValid, Kind, Membership, ResponseHead, compact, place};
+pub(crate) use head::{FoundValid, Kind, Membership, ResponseHead, compact};
 pub(crate) use kept::{KeptDate, KeptDirectives, Rare, RareParts};
 pub(crate) use parts::{Parts, Whose};
 pub use reading::ContentBody;
