@@ -35,12 +35,23 @@ pub(crate) fn deliver<B>(
     delivery: Delivery<'_>,
     response: &mut Response<CacheBody<B>>,
 ) {
+    // Most requests want no more, and are answered in few steps.
+    if !delivery.asks && request.method == Method::GET {
+        let Delivery { head, fields, supply, .. } = delivery;
+        plain(response, head.status, fields, supply.whole());
+    } else {
+        deliver_as_asked(request, delivery, response);
+    }
+}
+
+#[inline(never)]
+fn deliver_as_asked<B>(
+    request: &Parts,
+    delivery: Delivery<'_>,
+    response: &mut Response<CacheBody<B>>,
+) {
     let Delivery { head, fields, supply, asks } = delivery;
     let status = head.status;
-    // Most requests want no more, and are answered in few steps.
-    if !asks && request.method == Method::GET {
-        return plain(response, status, fields, supply.whole());
-    }
     let outcome = if asks { outcome(request, (head, fields), &supply) } else { Outcome::Whole };
     match outcome {
         Outcome::Whole => {
