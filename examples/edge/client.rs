@@ -95,7 +95,8 @@ impl Again {
         let mut request = Request::new(self.body.emptied()?);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
-        let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
+        // As hyper writes it: with a path also where there is only a query.
+        let target = self.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
         let request_line = format!("{} {target} HTTP/1.1", self.method);
         *request.headers_mut() = head::fields(unsent, &request_line)?;
         Some(request)

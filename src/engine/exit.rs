@@ -96,10 +96,12 @@ fn put(headers: &mut HeaderMap, age: Age, status: Option<HeaderValue>) {
 
 /// Caches that are nearer to the origin stand in front (RFC 9211 section 2). What comes of a stored head has an empty place for it.
 fn put_status(headers: &mut HeaderMap, value: Option<HeaderValue>) {
-    match (headers.get_mut(&CACHE_STATUS).filter(|place| place.is_empty()), value) {
-        (Some(place), Some(value)) => *place = value,
-        (Some(_), None) => drop(headers.remove(&CACHE_STATUS)),
-        (None, Some(value)) => drop(headers.append(&CACHE_STATUS, value)),
-        (None, None) => {}
+    let mut lines = headers.get_all(&CACHE_STATUS).iter();
+    let is_place = lines.next().is_some_and(HeaderValue::is_empty) && lines.next().is_none();
+    match value {
+        Some(value) if is_place => drop(headers.insert(&CACHE_STATUS, value)),
+        Some(value) => drop(headers.append(&CACHE_STATUS, value)),
+        None if is_place => drop(headers.remove(&CACHE_STATUS)),
+        None => {}
     }
 }

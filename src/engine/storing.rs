@@ -93,7 +93,7 @@ where
         let body = pin!(Some(body));
         let body = match declared.filter(|length| *length <= LONGEST_AT_ONCE) {
             Some(length) => match ReadAhead::all(body, length).await {
-                Ok(content) => return self.store_whole(storing, &content).await,
+                Ok(content) => return self.store_whole(storing, content).await,
                 Err(ahead) => ahead,
             },
             None => ReadAhead::nothing(body),
@@ -103,11 +103,12 @@ where
     }
 
     /// All of its content is there.
-    async fn store_whole(mut self, storing: Storing, content: &[u8]) {
+    async fn store_whole(mut self, storing: Storing, received: Bytes) {
         let Storing { key, head, mut room, delay, origin } = storing;
         // A copy, since what was received keeps larger buffers alive.
-        room.reserve(content.len());
-        room.extend_from_slice(content);
+        room.reserve(received.len());
+        room.extend_from_slice(&received);
+        drop(received);
         let content = Content::from_buffer(room);
         self.hand_out(&key, &head, Source::Stored(content.clone()), delay, origin);
         if !self.is_outdated(&key, &head).await {
