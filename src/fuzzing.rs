@@ -1,10 +1,12 @@
 //! The private parsers and decisions, for the targets in `fuzz/`. It is there under `--cfg fuzzing` only, and no part of the API.
 #![expect(clippy::result_unit_err, clippy::type_complexity, reason = "they are shown as they are")]
+mod keys;
+
+pub use keys::*;
+
 use crate::{
-    CacheKey, CachePolicy, CacheStatus, Detail, Distribution, Forward, KeyPolicy, NotStored,
-    SetCookie,
+    CachePolicy, CacheStatus, Detail, Distribution, Forward, NotStored, SetCookie,
     invalidation::record,
-    key::Survey,
     semantics::{
         conditional, deception,
         directives::{Directives, RequestDirectives, Scope},
@@ -20,9 +22,7 @@ use crate::{
     },
     stored::{self, Parts, Whose},
 };
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, request,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use std::{
     ops::Range,
     time::{Duration, SystemTime},
@@ -247,7 +247,7 @@ pub fn may_store(policy: &CachePolicy, exchange: &Exchange<'_>) -> Result<(), No
         request_headers: exchange.request,
         status: exchange.status,
         headers: exchange.response,
-        survey: &survey::Survey::of(exchange.response, &policy.targets),
+        survey: &survey::ResponseSurvey::of(exchange.response, &policy.targets),
         directives: &selected.directives,
         declared: storing::content_length(exchange.response),
         lifetime: lifetime_of(policy, exchange, &selected),
@@ -290,85 +290,6 @@ pub fn cache_status(
 ) -> (CacheStatus, Option<HeaderValue>) {
     let status = CacheStatus { hit, forward, forward_status, ttl, stored, collapsed, detail };
     (status, status.to_value(name))
-}
-
-/// The key, and the query to forward if it is another one; or why there is none.
-pub fn key(
-    policy: &KeyPolicy,
-    head: &request::Parts,
-) -> Result<(CacheKey, Option<String>), String> {
-    policy.key(head).map(|keyed| (keyed.key, keyed.query)).map_err(|why| format!("{why:?}"))
-}
-
-/// `Survey`: its flags in the order of their names, the lines of `Host`, and the bytes at most.
-pub fn survey(headers: &HeaderMap) -> ([bool; 8], usize, usize) {
-    let s = Survey::of(headers);
-    let flags = [
-        s.announces_content,
-        s.cdn_loop,
-        s.conditions,
-        s.connection,
-        s.directives,
-        s.influential,
-        s.is_grpc,
-        s.upgrade,
-    ];
-    (flags, s.hosts, s.at_most)
-}
-
-/// `KeyPolicy::settle_host`, then `KeyPolicy::prepare`: what becomes of a request that has a key.
-pub fn prepare(policy: &KeyPolicy, head: request::Parts, query: Option<String>) -> request::Parts {
-    let mut request = Request::from_parts(head, ());
-    policy.settle_host(&mut request).expect("it has a key");
-    let mut head = request.into_parts().0;
-    policy.prepare(&mut head, query);
-    head
-}
-
-/// `KeyPolicy::is_forwarded_as_keyed`.
-pub fn is_forwarded_as_keyed(policy: &KeyPolicy, head: &request::Parts) -> bool {
-    policy.is_forwarded_as_keyed(head)
-}
-
-/// `KeyPolicy::target_uri`.
-pub fn target_uri(policy: &KeyPolicy, head: &request::Parts) -> Option<Uri> {
-    policy.target_uri(head)
-}
-
-/// `KeyPolicy::key_of_uri`.
-pub fn key_of_uri(policy: &KeyPolicy, uri: &Uri) -> Option<CacheKey> {
-    policy.key_of_uri(uri)
-}
-
-/// `CacheKey::bare`.
-pub fn bare(key: &CacheKey) -> Option<CacheKey> {
-    key.bare()
-}
-
-/// `CacheKey::group`.
-pub fn group(key: &CacheKey, name: &str) -> CacheKey {
-    key.group(name)
-}
-
-/// `CacheKey::variant`.
-pub fn variant(
-    key: &CacheKey,
-    generation: u64,
-    names: &[HeaderName],
-    request: &HeaderMap,
-) -> CacheKey {
-    key.variant(generation, names, request)
-}
-
-/// `CacheKey::language_variant`.
-pub fn language_variant(
-    key: &CacheKey,
-    generation: u64,
-    names: &[HeaderName],
-    request: &HeaderMap,
-    language: &[u8],
-) -> Option<CacheKey> {
-    key.language_variant(generation, names, request, language)
 }
 
 /// Which parts of a representation are stored.

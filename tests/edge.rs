@@ -69,10 +69,16 @@ mod bucket;
 #[allow(dead_code)]
 #[path = "../examples/edge/check.rs"]
 mod check;
+#[allow(dead_code)]
+#[path = "../examples/edge/client.rs"]
+mod client;
 #[cfg(feature = "origins")]
 #[allow(dead_code)]
 #[path = "../examples/edge/config/mod.rs"]
 mod config_file;
+#[allow(dead_code)]
+#[path = "../examples/edge/connector.rs"]
+mod connector;
 #[allow(dead_code)]
 #[path = "../examples/edge/demo.rs"]
 mod demo;

@@ -128,3 +128,77 @@ fn client(origin: &OriginPlan, http2: bool, wire: ToWire) -> Client {
         .http1_allow_spaces_after_header_name_in_responses(true)
         .build(Connector::new(Timeout::new(connector, limits.connect), origin.url.uri()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Host, OriginLimits};
+    use crate::response::Framing;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+    use std::thread;
+
+    /// Takes one request, answers it, and gives back its head.
+    fn answer(connection: &mut TcpStream) -> Vec<String> {
+        let lines = BufReader::new(&*connection).lines().map(|line| line.expect("a line"));
+        let head = lines.take_while(|line| !line.is_empty()).collect();
+        connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").expect("it is read");
+        head
+    }
+
+    fn request(origin: &OriginPlan) -> Request<Upload<RequestBody>> {
+        let (body, _) = Upload::new(RequestBody::default());
+        let request = Request::get(format!("http://{}/a?b", origin.url.authority));
+        let request = request.header("host", "a.example").header("x", "1").header("x", "2");
+        request.body(body).expect("a request")
+    }
+
+    #[test]
+    fn a_request_that_was_not_written_comes_back_whole() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (close, closing) = mpsc::channel();
+        let (closed, is_closed) = mpsc::channel();
+        let origin = thread::spawn(move || {
+            let (mut first, _) = listener.accept().expect("a connection");
+            answer(&mut first);
+            closing.recv().expect("the client has its answer");
+            drop(first);
+            closed.send(()).expect("the client waits");
+            let (mut second, _) = listener.accept().expect("another connection");
+            answer(&mut second)
+        });
+        let url = crate::url::parse(&format!("http://{address}")).expect("a URL");
+        let (framing, limits) = (Framing::Proven, OriginLimits::default());
+        let plan = OriginPlan { url, host: Host::Client, framing, limits };
+        // Nothing is heard of the socket between two looks at all sockets, and these are rare.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .event_interval(100_000)
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let clients = Clients::new(&plan, false);
+            let first = clients.send(request(&plan), false);
+            clients.response(first).await.expect("an answer");
+            for _ in 0..100 {
+                // The connection goes back to its pool.
+                tokio::task::yield_now().await;
+            }
+            close.send(()).expect("the origin waits");
+            is_closed.recv().expect("the origin closes");
+            let Sent { head, again } = clients.send(request(&plan), false);
+            let error = head.await.expect_err("nobody reads it");
+            let unsent = wire::unsent(&error).expect("it was not written");
+            let again = again.expect("it has no body").request(unsent).expect("a whole head");
+            assert_eq!(again.method(), request(&plan).method());
+            assert_eq!(again.uri(), request(&plan).uri());
+            assert_eq!(again.headers(), request(&plan).headers());
+            let sent = clients.send(again, false);
+            clients.response(sent).await.expect("an answer");
+        });
+        let head = origin.join().expect("no panic");
+        assert_eq!(head, ["GET /a?b HTTP/1.1", "host: a.example", "x: 1", "x: 2"]);
+    }
+}

@@ -44,6 +44,7 @@ pub(crate) fn deliver<B>(
     }
 }
 
+/// Apart, so that most hits need little room.
 #[inline(never)]
 fn deliver_as_asked<B>(
     request: &Parts,

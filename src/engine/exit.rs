@@ -60,38 +60,36 @@ impl Engine {
     }
 }
 
-/// A stored head has places for both, in front and in this order. Those of most hits are found with one look.
 fn put(headers: &mut HeaderMap, age: Age, status: Option<HeaderValue>) {
-    let status = if let Age::Current(age) = age
-        && let Some(status) = status
-    {
-        let mut fields = headers.iter_mut();
-        if let (Some((first, age_place)), Some((second, status_place))) =
-            (fields.next(), fields.next())
-            && *first == AGE
-            && *second == CACHE_STATUS
-            && status_place.is_empty()
-        {
-            *age_place = age_value(age);
-            *status_place = status;
-            return;
-        }
-        Some(status)
-    } else {
-        status
-    };
-    match age {
-        // It has no places.
-        Age::AsReceived => {
-            if let Some(status) = status {
-                headers.append(&CACHE_STATUS, status);
+    match (age, status) {
+        (Age::AsReceived, Some(status)) => drop(headers.append(&CACHE_STATUS, status)),
+        (Age::AsReceived, None) => {}
+        (Age::Current(age), Some(status)) => match places(headers) {
+            Some((age_place, status_place)) => {
+                *age_place = age_value(age);
+                *status_place = status;
             }
-            return;
+            None => {
+                headers.insert(&AGE, age_value(age));
+                put_status(headers, Some(status));
+            }
+        },
+        (Age::Current(age), None) => {
+            headers.insert(&AGE, age_value(age));
+            put_status(headers, None);
         }
-        Age::Current(age) => drop(headers.insert(&AGE, age_value(age))),
-        Age::New => drop(headers.remove(&AGE)),
+        (Age::New, status) => {
+            headers.remove(&AGE);
+            put_status(headers, status);
+        }
     }
-    put_status(headers, status);
+}
+
+/// A stored head has places for both, in front and in this order: those of most hits are found with one look.
+fn places(headers: &mut HeaderMap) -> Option<(&mut HeaderValue, &mut HeaderValue)> {
+    let mut fields = headers.iter_mut();
+    let ((first, age), (second, status)) = (fields.next()?, fields.next()?);
+    (*first == AGE && *second == CACHE_STATUS && status.is_empty()).then_some((age, status))
 }
 
 /// Caches that are nearer to the origin stand in front (RFC 9211 section 2). What comes of a stored head has an empty place for it.

@@ -16,7 +16,6 @@ use crate::{
         cache_status::{Detail, Forward},
         reuse, storing, validation,
     },
-    stored::Kind,
 };
 use http::{Method, Request, Response, StatusCode, request, response};
 use std::sync::Arc;
@@ -130,8 +129,8 @@ impl Engine {
         };
         match self.receive(primary, look, arrival) {
             Ok(received) if received.key == look.key => {
-                let kind = Kind::Response(received.head);
-                self.freshen_at(&look.key, StoredHead { key: received.key, kind }).await;
+                let head = StoredHead::response(received.key, received.head);
+                self.freshen_at(&look.key, head).await;
             }
             // What is wrong with this request says nothing of the response.
             Err(reason) if reason.is_of_request() => {}

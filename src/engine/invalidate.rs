@@ -169,7 +169,7 @@ impl Engine {
 
     /// Deletes what was asked for before. False if the store failed.
     async fn delete_before(&self, key: &CacheKey, number: u64) -> bool {
-        let there = self.get_at(key).await.map(|stored| stored.head.kind);
+        let there = self.get_at(key).await.map(|(kind, _)| kind);
         // Not while somebody adds to the list that he has read: it would be back, with all that is invalid.
         let is_list = matches!(there, Some(Kind::Variants(_)));
         let _turn = if is_list { self.shared.indexing.lock(key).await } else { None };

@@ -44,7 +44,7 @@ impl<B, E> Course<B, E> {
     /// Two parts are not in each other's way.
     async fn is_overtaken(&self, key: &CacheKey, head: &ResponseHead) -> bool {
         let is_part = |head: &ResponseHead| head.rare.part.is_some();
-        let there = self.engine.get_at(key).await.map(|stored| stored.head.kind);
+        let there = self.engine.get_at(key).await.map(|(kind, _)| kind);
         matches!(there, Some(Kind::Response(there)) if there.fetch > head.fetch && !(is_part(&there) && is_part(head)))
     }
 
@@ -84,14 +84,14 @@ impl<B, E> Course<B, E> {
         if !is_uri && engine.shared.rules.newest() < lead.number() {
             return;
         }
-        let there = engine.get_at(key).await.filter(|stored| stored.head.has_content(content));
-        let is_gone = |stored: &StoredResponse| match &stored.head.kind {
+        let there = engine.get_at(key).await.filter(|(kind, _)| kind.has_content(content));
+        let is_gone = |kind: &Kind| match kind {
             Kind::Response(head) => {
                 engine.shared.rules.validity(lead.primary(), head) == Validity::Hard
             }
             Kind::Variants(_) => false,
         };
-        if there.is_some_and(|stored| is_uri || is_gone(&stored)) {
+        if there.is_some_and(|(kind, _)| is_uri || is_gone(&kind)) {
             self.withdraw(key).await;
         }
         if is_uri && key != lead.primary() {

@@ -18,7 +18,7 @@ use crate::{
         storing::NotStored,
         validation,
     },
-    stored::{Kind, Membership, ResponseHead},
+    stored::{Membership, ResponseHead},
 };
 use http::{HeaderMap, Response, StatusCode, header, request, response};
 use std::{sync::Arc, time::Duration};
@@ -172,7 +172,7 @@ impl<B, E> Course<B, E> {
             return;
         }
         let engine = &self.engine;
-        let stored_head = StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
+        let stored_head = StoredHead::response(key.clone(), Arc::clone(&head));
         if key == self.look.key {
             if engine.freshen_at(&key, stored_head).await {
                 engine.shared.counters.stored();

@@ -1,7 +1,7 @@
 //! What is stored for a request: by primary key, then among the variants (RFC 9111 section 4.1).
 use super::{Engine, flight::Elsewhere};
 use crate::{
-    CacheKey, CacheStatus, StoredResponse,
+    CacheKey, CacheStatus,
     invalidation::Validity,
     semantics::cache_status::{Detail, Forward},
     stored::{Content, Kind, ResponseHead, VariantIndex},
@@ -127,7 +127,7 @@ impl Engine {
     /// What is stored for this request. A store that fails has nothing.
     pub(crate) async fn look_up(&self, primary: &CacheKey, request: &request::Parts) -> LookUp {
         let stored = self.get_at(primary).await;
-        let index = match stored.and_then(|stored| self.read_under(primary, primary, stored)) {
+        let index = match stored.map(|stored| self.read(primary, stored)) {
             None => return self.nothing(primary),
             Some(Read::Gone) => {
                 return LookUp { invalidated: true, ..LookUp::nothing(primary.clone()) };
@@ -145,7 +145,7 @@ impl Engine {
         let mut invalidated = false;
         for key in index.candidates(primary, &request.headers).collect::<Vec<_>>() {
             let stored = self.get_at(&key).await;
-            let read = stored.and_then(|stored| self.read_under(primary, &key, stored));
+            let read = stored.map(|stored| self.read(primary, stored));
             invalidated |= matches!(read, Some(Read::Stale(_) | Read::Gone));
             match read {
                 Some(Read::Response(found) | Read::Stale(found)) => best.offer(key, found),
@@ -156,7 +156,7 @@ impl Engine {
             && self.policy.language_variants
             && let Some(key) = index.in_language(primary, &request.headers)
             && let Some(stored) = self.get_at(&key).await
-            && let Some(Read::Response(found)) = self.read_under(primary, &key, stored)
+            && let Read::Response(found) = self.read(primary, stored)
         {
             best.offer(key, found);
         }
@@ -181,17 +181,7 @@ impl Engine {
         self.shared.rules.validity(primary, head)
     }
 
-    /// What a stored response says, if it is the one that the key asks for.
-    fn read_under(
-        &self,
-        primary: &CacheKey,
-        key: &CacheKey,
-        stored: StoredResponse,
-    ) -> Option<Read> {
-        Some(self.read(primary, stored.under(key)?))
-    }
-
-    /// What is stored says so much.
+    /// What a stored response says.
     #[inline]
     fn read(&self, primary: &CacheKey, (kind, content): (Kind, Content)) -> Read {
         match kind {

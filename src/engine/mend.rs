@@ -96,7 +96,7 @@ where
         let content = self.found.head.content;
         tokio::spawn(async move {
             let there = engine.get_at(&key).await;
-            if there.is_some_and(|stored| stored.head.has_content(content)) {
+            if there.is_some_and(|(kind, _)| kind.has_content(content)) {
                 engine.delete_at(&key).await;
             }
         });

@@ -13,7 +13,7 @@ use crate::{
         storing::{self, NotStored},
         validation,
     },
-    stored::{Content, Kind, Parts, RareParts, ResponseHead, Whose, rope},
+    stored::{Content, Parts, RareParts, ResponseHead, Whose, rope},
 };
 use bytes::Bytes;
 use futures_util::future;
@@ -95,8 +95,7 @@ where
         };
         let putting = async {
             let (head, content) = combine(self.look.part.as_ref(), &head, content)?;
-            let stored_head =
-                StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
+            let stored_head = StoredHead::response(key.clone(), Arc::clone(&head));
             let response = StoredResponse { head: stored_head, content };
             let has_arrived = async { _ = has_arrived.await };
             self.keep(&key, &head, response, has_arrived).await.then_some(())

@@ -9,7 +9,7 @@ use crate::{
         selecting::{self, Nominated},
         stored_fields::{Unstorable, end_to_end},
         storing::{self, Candidate, NotStored},
-        survey::Survey,
+        survey::ResponseSurvey,
         targeted,
     },
     stored::{self, FoundValid, Membership, Parts, RareParts, ResponseHead},
@@ -83,7 +83,7 @@ impl Engine {
     ) -> Result<Reception, NotStored> {
         let Arrival { request_method, path, request_headers, status, headers, .. } = arrival;
         let (request_time, response_time) = arrival.times;
-        let survey = Survey::of(headers, &self.policy.targets);
+        let survey = ResponseSurvey::of(headers, &self.policy.targets);
         let targets = if survey.targeted { self.policy.targets.as_slice() } else { &[] };
         let selected = targeted::select(headers, targets);
         let nominated = if survey.vary { Nominated::of(headers) } else { Nominated::Nothing };
@@ -167,7 +167,7 @@ impl Engine {
         &self,
         primary: &CacheKey,
         headers: &HeaderMap,
-        survey: &Survey,
+        survey: &ResponseSurvey,
         before: Membership,
     ) -> Membership {
         let tag_fields = &self.policy.tag_fields;
@@ -194,7 +194,7 @@ impl Engine {
     fn divide(
         &self,
         headers: &HeaderMap,
-        survey: &Survey,
+        survey: &ResponseSurvey,
         directives: &Directives,
         response_time: Moment,
         room: usize,

@@ -49,10 +49,9 @@ impl Engine {
         })
     }
 
-    pub(super) async fn get_at(&self, key: &CacheKey) -> Option<StoredResponse> {
+    pub(super) async fn get_at(&self, key: &CacheKey) -> Option<(Kind, Content)> {
         if self.shared.peek_tells_all {
-            let (kind, content) = self.peek_at(key)?;
-            return Some(StoredResponse { head: StoredHead { key: key.clone(), kind }, content });
+            return self.peek_at(key);
         }
         self.guarded("get", async { self.shared.store.get(key).await }).await.flatten()
     }
@@ -147,7 +146,7 @@ impl Engine {
     ) {
         let Some((generation, shape)) = &head.rare.variant else { return };
         let _turn = self.shared.indexing.lock(primary).await;
-        let known = match self.get_at(primary).await.map(|stored| stored.head.kind) {
+        let known = match self.get_at(primary).await.map(|(kind, _)| kind) {
             // Made anew by somebody else since: ours belongs to variants that are gone.
             Some(Kind::Variants(index)) if index.generation != *generation => {
                 self.delete_at(key).await;

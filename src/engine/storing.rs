@@ -10,7 +10,7 @@ use super::{
 use crate::{
     BoxError, CacheKey, DoNotStore, StoredHead, StoredResponse,
     semantics::storing::NotStored,
-    stored::{Content, Kind, ResponseHead, rope},
+    stored::{Content, ResponseHead, rope},
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, join};
@@ -112,8 +112,7 @@ where
         let content = Content::from_buffer(room);
         self.hand_out(&key, &head, Source::Stored(content.clone()), delay, origin);
         if !self.is_outdated(&key, &head).await {
-            let stored_head =
-                StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
+            let stored_head = StoredHead::response(key.clone(), Arc::clone(&head));
             let response = StoredResponse { head: stored_head, content };
             self.keep(&key, &head, response, async {}).await;
         }
@@ -134,7 +133,7 @@ where
             yield_now().await;
         }
 
-        let stored_head = StoredHead { key: key.clone(), kind: Kind::Response(Arc::clone(&head)) };
+        let stored_head = StoredHead::response(key.clone(), Arc::clone(&head));
         let content = Content::arriving(rope.clone(), first, room);
         let response = StoredResponse { head: stored_head, content };
         let (arrived, has_arrived) = oneshot::channel::<()>();
@@ -146,8 +145,8 @@ where
             let kept = self.keep(&key, &head, response, async { _ = has_arrived.await }).await;
             let is_wanted = kept && rope.has_left_behind();
             let stored = if is_wanted { self.engine.get_at(&key).await } else { None };
-            let stored = stored.filter(|stored| stored.head.has_content(head.content));
-            rope.settle(stored.map(|stored| stored.content));
+            let stored = stored.filter(|(kind, _)| kind.has_content(head.content));
+            rope.settle(stored.map(|(_, content)| content));
         };
         join(pumping, putting).await;
         self.withdraw_if_invalidated(&key, head.content).await;

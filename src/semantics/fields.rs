@@ -171,15 +171,15 @@ pub(crate) fn number(value: &[u8]) -> Option<u64> {
     if value.is_empty() { None } else { value.iter().try_fold(0, digit) }
 }
 
+/// The same, where more than 64 bits is as far as one can go.
+pub(crate) fn saturating_number(value: &[u8]) -> Option<u64> {
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    is_number.then(|| number(value).unwrap_or(u64::MAX))
+}
+
 /// `delta-seconds` (RFC 9111 section 1.2.2), saturating.
 pub(crate) fn delta_seconds(value: &[u8]) -> Option<Duration> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let seconds = value.iter().fold(0_u64, |sum, digit| {
-        sum.saturating_mul(10).saturating_add(u64::from(digit.saturating_sub(b'0')))
-    });
-    Some(Duration::from_secs(seconds.min(MAX_DELTA)))
+    saturating_number(value).map(|seconds| Duration::from_secs(seconds.min(MAX_DELTA)))
 }
 
 /// `HTTP-date` in each of its three forms (RFC 9110 section 5.6.7), in any case, as RFC 9111 section 4.2 asks of a

@@ -1,5 +1,5 @@
 //! Range requests, answered from a stored response (RFC 9110 section 14).
-use super::fields;
+use super::fields::{self, saturating_number};
 use http::{HeaderMap, header};
 use std::ops::Range;
 
@@ -76,7 +76,7 @@ pub(crate) fn carried(response: &HeaderMap) -> Option<(Range<u64>, u64)> {
     let slash = rest.iter().position(|b| *b == b'/')?;
     let (bytes, complete) = (rest.get(..slash)?, rest.get(slash.checked_add(1)?..)?);
     let Some(Spec::Closed(first, last)) = parse(bytes) else { return None };
-    let complete = number(complete).filter(|_| !complete.is_empty())?;
+    let complete = saturating_number(complete)?;
     (last < complete).then(|| (first..last.saturating_add(1), complete))
 }
 
@@ -101,22 +101,13 @@ fn parse(spec: &[u8]) -> Option<Spec> {
     let (first, last) = (spec.get(..dash)?, spec.get(dash.checked_add(1)?..)?);
     match (first.is_empty(), last.is_empty()) {
         (true, true) => None,
-        (true, false) => Some(Spec::Suffix(number(last)?)),
-        (false, true) => Some(Spec::Open(number(first)?)),
+        (true, false) => Some(Spec::Suffix(saturating_number(last)?)),
+        (false, true) => Some(Spec::Open(saturating_number(first)?)),
         (false, false) => {
-            let (first, last) = (number(first)?, number(last)?);
+            let (first, last) = (saturating_number(first)?, saturating_number(last)?);
             (first <= last).then_some(Spec::Closed(first, last))
         }
     }
-}
-
-/// Digits only; more than 64 bits is as far as one can go.
-fn number(digits: &[u8]) -> Option<u64> {
-    digits.iter().all(u8::is_ascii_digit).then(|| {
-        digits.iter().fold(0_u64, |sum, digit| {
-            sum.saturating_mul(10).saturating_add(u64::from(digit.saturating_sub(b'0')))
-        })
-    })
 }
 
 impl Spec {

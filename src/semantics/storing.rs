@@ -5,7 +5,7 @@ use super::{
     fields,
     freshness::{Lifetime, Source},
     selecting::Nominated,
-    survey::Survey,
+    survey::ResponseSurvey,
 };
 use http::{HeaderMap, Method, StatusCode, header};
 
@@ -120,7 +120,7 @@ pub(crate) struct Candidate<'a> {
     pub(crate) request_headers: &'a HeaderMap,
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
-    pub(crate) survey: &'a Survey,
+    pub(crate) survey: &'a ResponseSurvey,
     pub(crate) directives: &'a Directives,
     /// As [`content_length`] says.
     pub(crate) declared: Result<Option<u64>, ()>,
@@ -232,17 +232,10 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 /// The length that the head declares. `Err` if it contradicts itself (RFC 9112 section 6.3).
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
     let mut declared = None;
-    let mut add = |length: Option<u64>| match declared.replace(length.ok_or(())?) {
-        Some(before) if declared != Some(before) => Err(()),
-        _ => Ok(()),
-    };
-    for line in headers.get_all(header::CONTENT_LENGTH) {
-        match fields::number(line.as_bytes()) {
-            // No list, as mostly.
-            Some(length) => add(Some(length))?,
-            None => {
-                fields::members(line.as_bytes()).try_for_each(|it| add(fields::number(it)))?;
-            }
+    for member in fields::list(headers, &header::CONTENT_LENGTH) {
+        let length = fields::number(member).ok_or(())?;
+        if declared.replace(length).is_some_and(|before| before != length) {
+            return Err(());
         }
     }
     if declared.is_none() && headers.contains_key(header::CONTENT_LENGTH) {
@@ -295,7 +288,7 @@ mod tests {
                 request_headers: &request,
                 status: StatusCode::from_u16(case.status).unwrap(),
                 headers: &response,
-                survey: &Survey::of(&response, &[]),
+                survey: &ResponseSurvey::of(&response, &[]),
                 directives: &directives,
                 declared: content_length(&response),
                 lifetime: Lifetime { length: Duration::ZERO, source },

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName};
 
 /// Which fields a response has, as far as it depends on them whether and how it is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Survey {
+pub(crate) struct ResponseSurvey {
     /// Of all names and values.
     pub(crate) bytes: usize,
     /// `Connection` among them.
@@ -19,7 +19,7 @@ pub(crate) struct Survey {
     pub(crate) vary: bool,
 }
 
-impl Survey {
+impl ResponseSurvey {
     pub(crate) fn of(headers: &HeaderMap, targets: &[HeaderName]) -> Self {
         let mut found = Self::default();
         for (name, value) in headers {
@@ -50,12 +50,12 @@ mod tests {
     use crate::semantics::stored_fields::HOP_BY_HOP;
     use http::HeaderValue;
 
-    type Found = fn(Survey) -> bool;
+    type Found = fn(ResponseSurvey) -> bool;
 
-    fn of(names: &[&HeaderName]) -> Survey {
+    fn of(names: &[&HeaderName]) -> ResponseSurvey {
         let value = HeaderValue::from_static("1");
         let headers = names.iter().map(|name| ((*name).clone(), value.clone())).collect();
-        Survey::of(&headers, &[HeaderName::from_static("cdn-cache-control")])
+        ResponseSurvey::of(&headers, &[HeaderName::from_static("cdn-cache-control")])
     }
 
     #[test]
@@ -63,7 +63,11 @@ mod tests {
         let others = ["dat", "cookie", "varying", "te-x", "proxy", "upgrade-insecure-requests"];
         for name in others.map(HeaderName::from_static) {
             let bytes = name.as_str().len() + 1;
-            assert_eq!(of(&[&name]), Survey { bytes, ..Survey::default() }, "{name}");
+            assert_eq!(
+                of(&[&name]),
+                ResponseSurvey { bytes, ..ResponseSurvey::default() },
+                "{name}"
+            );
         }
         let single: [(&str, Found); 6] = [
             ("date", |s| s.date),

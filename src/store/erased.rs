@@ -10,8 +10,9 @@ use std::{future::Future, pin::Pin};
 type Erased<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 pub(crate) trait ErasedStore: Send + Sync {
-    fn get<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, Option<StoredResponse>>;
     /// What lies under this very key, without the key: it is large, and a hit would move it about.
+    fn get<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, Option<(Kind, Content)>>;
+    /// The same.
     fn peek(&self, key: &CacheKey) -> Option<(Kind, Content)>;
     fn put<'a>(&'a self, key: &'a CacheKey, response: StoredResponse) -> Erased<'a, ()>;
     fn freshen<'a>(&'a self, key: &'a CacheKey, head: StoredHead) -> Erased<'a, bool>;
@@ -21,8 +22,8 @@ pub(crate) trait ErasedStore: Send + Sync {
 }
 
 impl<T: Store> ErasedStore for T {
-    fn get<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, Option<StoredResponse>> {
-        Box::pin(Store::get(self, key))
+    fn get<'a>(&'a self, key: &'a CacheKey) -> Erased<'a, Option<(Kind, Content)>> {
+        Box::pin(async { Ok(Store::get(self, key).await?.and_then(|stored| stored.under(key))) })
     }
 
     fn peek(&self, key: &CacheKey) -> Option<(Kind, Content)> {

@@ -43,6 +43,10 @@ impl Kind {
             _ => false,
         }
     }
+
+    pub(crate) fn has_content(&self, content: u64) -> bool {
+        matches!(self, Self::Response(head) if head.content == content)
+    }
 }
 
 /// The head of a response, and what was derived from it when it was received.
@@ -153,8 +157,8 @@ impl PartialEq for ResponseHead {
 }
 
 impl StoredHead {
-    pub(crate) fn response(key: CacheKey, head: ResponseHead) -> Self {
-        Self { key, kind: Kind::Response(Arc::new(head)) }
+    pub(crate) fn response(key: CacheKey, head: impl Into<Arc<ResponseHead>>) -> Self {
+        Self { key, kind: Kind::Response(head.into()) }
     }
 
     pub(crate) fn variants(key: CacheKey, index: VariantIndex) -> Self {
@@ -170,10 +174,6 @@ impl StoredHead {
     /// [`Store::freshen`](crate::Store::freshen).
     pub fn is_update_of(&self, stored: &Self) -> bool {
         self.kind.is_update_of(&stored.kind)
-    }
-
-    pub(crate) fn has_content(&self, content: u64) -> bool {
-        matches!(&self.kind, Kind::Response(head) if head.content == content)
     }
 
     /// The memory it takes, in bytes, near enough to bound a store by.
