@@ -151,3 +151,22 @@ async fn a_slow_head_never_puts_an_old_head_on_new_content() {
     let etag = reply.field("etag").unwrap_or_default().to_owned();
     assert_eq!(etag, format!("\"{}\"", reply.text().await), "head and content belong together");
 }
+
+#[tokio::test(start_paused = true)]
+async fn s3_5_a_head_for_authorization_freshens_only_what_it_permits_itself() {
+    for (says, known) in
+        [(Some("public, max-age=20"), Some("b")), (Some("max-age=20"), None), (None, None)]
+    {
+        let w = world();
+        w.origin.says("/", ok("content").says("public, max-age=10").etag("\"a\""));
+        assert_eq!(w.get("/").told().await, "200 content (uri-miss)");
+        pass(10).await;
+        let update = answer(200).etag("\"a\"").header("x-for", "b");
+        w.origin.says("/", says.into_iter().fold(update, |update, says| update.says(says)));
+        let own = w.head("/").header("authorization", "Bearer b").await;
+        assert_eq!(own.field("x-for"), Some("b"), "{says:?}");
+        settle().await;
+        w.origin.says("/", answer(304).says("public, max-age=10").etag("\"a\""));
+        assert_eq!(w.get("/").await.field("x-for"), known, "{says:?}");
+    }
+}

@@ -210,6 +210,29 @@ async fn s3_5_a_validation_with_authorization_does_not_share_what_may_not_be() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s3_5_a_part_for_authorization_changes_what_is_stored_only_if_it_permits_that_itself() {
+    for (range, permits) in [(true, true), (true, false), (false, true), (false, false)] {
+        let w = world_of(CachePolicy::rfc9111());
+        let first = answer(206).says("public, max-age=60").etag("\"a\"");
+        w.origin.says("/", first.header("content-range", "bytes 0-4/10").body("01234"));
+        w.get("/").header("range", "bytes=0-4").told().await;
+        let update = answer(206).etag("\"a\"").header("x-for", "b");
+        let update = update.header("content-range", "bytes 5-9/10").body("56789");
+        let update = if permits { update.says("public, max-age=60") } else { update };
+        w.origin.says("/", update);
+        w.origin.says("/", ok(DIGITS).says("public, max-age=60").etag("\"a\""));
+        let ask = w.get("/").header("authorization", "Bearer b");
+        let ask = if range { ask.header("range", "bytes=5-9") } else { ask };
+        drop(ask.told().await);
+        settle().await;
+        let others = w.get("/").await;
+        assert_eq!(others.field("x-for").is_some(), permits, "{range}");
+        assert_eq!(others.text().await, DIGITS);
+        assert_eq!(w.origin.count(), if permits { 2 } else { 3 }, "{range}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn s4_unsafe_requests_are_written_through() {
     let w = world();
     w.origin.says("/", ok("stored").says("public, max-age=60"));

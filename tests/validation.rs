@@ -303,3 +303,46 @@ async fn a_cookie_that_was_meant_for_many_and_is_so_no_longer_goes_to_nobody() {
     let reply = w.get("/").await;
     assert_eq!((reply.status, reply.field("set-cookie")), (200, None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn s3_5_a_304_for_authorization_freshens_for_others_only_what_it_permits_itself() {
+    for (permits, says, then) in [
+        (true, Some("public, max-age=10"), "200 a (hit)"),
+        (true, Some("s-maxage=10"), "200 a (hit)"),
+        (true, Some("must-revalidate, max-age=10"), "200 a (hit)"),
+        (false, Some("max-age=10"), "200 a (stale)"),
+        (false, None, "200 a (stale)"),
+    ] {
+        let w = world();
+        w.origin.says("/", ok("a").says("public, max-age=10").etag("\"a\""));
+        assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
+        pass(10).await;
+        let update = answer(304).etag("\"a\"").header("x-for", "b");
+        w.origin.says("/", says.into_iter().fold(update, |update, says| update.says(says)));
+        let own = w.get("/").header("authorization", "Bearer b").await;
+        assert_eq!(own.field("x-for"), Some("b"), "{says:?}");
+        assert_eq!(own.told().await, "200 a (stale)", "{says:?}");
+        settle().await;
+        w.origin.says("/", answer(304).says("public, max-age=10").etag("\"a\""));
+        let other = w.get("/").await;
+        assert_eq!(other.field("x-for").is_some(), permits, "{says:?}");
+        assert_eq!(other.told().await, then, "{says:?}");
+        w.assert_idle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s7_3_a_cookie_that_a_304_brings_is_for_others_only_if_the_304_says_so() {
+    for (says, cookie) in [(Some("public, max-age=10"), Some("a=1")), (None, None)] {
+        let w = world();
+        w.origin.says("/", ok("a").says("public, max-age=10").etag("\"a\""));
+        assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
+        pass(10).await;
+        let update = answer(304).etag("\"a\"").header("set-cookie", "a=1");
+        w.origin.says("/", says.into_iter().fold(update, |update, says| update.says(says)));
+        assert_eq!(w.get("/").await.field("set-cookie"), Some("a=1"));
+        settle().await;
+        w.origin.says("/", ok("a").says("public, max-age=10").etag("\"a\""));
+        assert_eq!(w.get("/").await.field("set-cookie"), cookie, "{says:?}");
+    }
+}

@@ -121,6 +121,7 @@ impl Engine {
             request_headers: &heard.asked.headers,
             status: found.head.status,
             headers: &headers,
+            update: Some(update),
             times: heard.times,
             fetch: found.head.fetch,
             groups: found.head.rare.groups.clone(),

@@ -132,6 +132,7 @@ impl<B, E> Course<B, E> {
             request_headers: &request.headers,
             status,
             headers,
+            update: None,
             times: sent.times,
             fetch: self.lead.number(),
             groups: Membership::default(),
@@ -145,6 +146,7 @@ impl<B, E> Course<B, E> {
         let mut headers = stale.head.headers.clone();
         validation::freshen(&mut headers, &sent.parts.headers);
         let arrival = Arrival {
+            update: Some(&sent.parts.headers),
             groups: stale.head.rare.groups.clone(),
             content: Some(stale.head.content),
             part: stale.head.rare.part.clone(),

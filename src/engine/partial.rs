@@ -64,6 +64,7 @@ where
             let mut headers = combined_fields(same, &sent.parts.headers);
             headers.remove(header::CONTENT_LENGTH);
             let arrival = Arrival {
+                update: same.map(|_| &sent.parts.headers),
                 part: Some(part),
                 groups: same.map(|old| old.head.rare.groups.clone()).unwrap_or_default(),
                 ..self.arrival(request, StatusCode::OK, &headers, &sent)
@@ -118,6 +119,7 @@ where
         let mut headers = combined_fields(Some(&part), &sent.parts.headers);
         headers.insert(header::CONTENT_LENGTH, parts.complete.into());
         let arrival = Arrival {
+            update: Some(&sent.parts.headers),
             groups: part.head.rare.groups.clone(),
             ..self.arrival(request, StatusCode::OK, &headers, &sent)
         };

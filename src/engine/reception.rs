@@ -1,7 +1,7 @@
 //! The reception of an origin's response: may it be stored, where, and with what head (RFC 9111 section 3)?
 use super::{Engine, look_up::LookUp};
 use crate::{
-    CacheKey,
+    CacheKey, CachePolicy,
     clock::Moment,
     semantics::{
         directives::Directives,
@@ -28,6 +28,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) request_headers: &'a HeaderMap,
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
+    /// Those of them that the origin sent, if the others are those of a stored response.
+    pub(crate) update: Option<&'a HeaderMap>,
     pub(crate) times: (Moment, Moment),
     /// The number of the fetch.
     pub(crate) fetch: u64,
@@ -83,6 +85,10 @@ impl Engine {
     ) -> Result<Reception, NotStored> {
         let Arrival { request_method, path, request_headers, status, headers, .. } = arrival;
         let (request_time, response_time) = arrival.times;
+        if let Some(update) = arrival.update {
+            let CachePolicy { targets, storing, .. } = &self.policy;
+            storing::may_update(request_headers, update, targets, storing)?;
+        }
         let survey = ResponseSurvey::of(headers, &self.policy.targets);
         let targets = if survey.targeted { self.policy.targets.as_slice() } else { &[] };
         let selected = targeted::select(headers, targets);

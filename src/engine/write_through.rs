@@ -113,6 +113,7 @@ where
             request_headers: &request.headers,
             status: sent.parts.status,
             headers: &sent.parts.headers,
+            update: None,
             times: sent.times,
             fetch: course.lead.number(),
             groups: Membership::default(),

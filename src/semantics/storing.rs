@@ -6,8 +6,9 @@ use super::{
     freshness::{Lifetime, Source},
     selecting::Nominated,
     survey::ResponseSurvey,
+    targeted,
 };
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 /// What the operator decides about storing.
 #[derive(Clone, Debug)]
@@ -131,7 +132,6 @@ pub(crate) struct Candidate<'a> {
 /// Section 3, one line for each condition; the reason of the first that does not hold.
 pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), NotStored> {
     let forbid = |condition: bool, reason| if condition { Err(reason) } else { Ok(()) };
-    let meant_for_many = c.directives.public || c.directives.s_maxage.is_some();
 
     // RFC 9110 section 9.3.3; that its Content-Location is the target was looked at before.
     let is_post = rules.store_post
@@ -149,22 +149,8 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
     )?;
     forbid(c.directives.private == Scope::Whole, NotStored::Private)?;
     forbid(*c.nominated == Nominated::Star, NotStored::VaryStar)?;
-    // Section 3.5.
-    forbid(
-        c.request_headers.contains_key(header::AUTHORIZATION)
-            && !meant_for_many
-            && !c.directives.must_revalidate,
-        NotStored::Authorization,
-    )?;
-    forbid(
-        c.survey.set_cookie
-            && match rules.set_cookie {
-                SetCookie::UnlessMeantForMany => !meant_for_many,
-                SetCookie::Never => true,
-                SetCookie::Store | SetCookie::Strip => false,
-            },
-        NotStored::SetCookie,
-    )?;
+    let authorized = c.request_headers.contains_key(header::AUTHORIZATION);
+    may_share(authorized, c.survey.set_cookie, c.directives, rules)?;
     forbid(c.survey.connection && lists_end_to_end_field(c.headers), NotStored::Connection)?;
     forbid(is_event_stream(c.headers), NotStored::EventStream)?;
     forbid(c.declared.is_err(), NotStored::Framing)?;
@@ -172,7 +158,7 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
     forbid(
         !is_asked_for
             && !rules.ignore_cookies
-            && !meant_for_many
+            && !is_meant_for_many(c.directives)
             && c.request_headers.contains_key(header::COOKIE),
         NotStored::Cookie,
     )?;
@@ -181,6 +167,45 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
         && is_heuristically_cacheable(c.status)
         && !blames_request(c.status);
     forbid(c.lifetime.source == Source::Silent && !validated, NotStored::NoFreshness)
+}
+
+/// Sections 3.5 and 7.3: what was made for one who showed who he is, or brings a cookie, is for others only where its directives say so.
+fn may_share(
+    authorized: bool,
+    set_cookie: bool,
+    directives: &Directives,
+    rules: &StoringRules,
+) -> Result<(), NotStored> {
+    let meant_for_many = is_meant_for_many(directives);
+    if authorized && !meant_for_many && !directives.must_revalidate {
+        return Err(NotStored::Authorization);
+    }
+    let forbids_cookies = match rules.set_cookie {
+        SetCookie::UnlessMeantForMany => !meant_for_many,
+        SetCookie::Never => true,
+        SetCookie::Store | SetCookie::Strip => false,
+    };
+    if set_cookie && forbids_cookies { Err(NotStored::SetCookie) } else { Ok(()) }
+}
+
+fn is_meant_for_many(directives: &Directives) -> bool {
+    directives.public || directives.s_maxage.is_some()
+}
+
+/// May the fields of an update become those of a stored response? An origin that would send `Cache-Control` with a 200 sends it with a 304 as well (RFC 9110
+/// section 15.4.5), so what the stored response permitted says nothing of an update that does not.
+pub(crate) fn may_update(
+    request: &HeaderMap,
+    update: &HeaderMap,
+    targets: &[HeaderName],
+    rules: &StoringRules,
+) -> Result<(), NotStored> {
+    let authorized = request.contains_key(header::AUTHORIZATION);
+    let set_cookie = update.contains_key(header::SET_COOKIE);
+    if !authorized && !set_cookie {
+        return Ok(());
+    }
+    may_share(authorized, set_cookie, &targeted::select(update, targets).directives, rules)
 }
 
 /// A final status whose response is a whole of its own (section 3, and section 3.3 for 206).
@@ -257,7 +282,6 @@ fn lists_end_to_end_field(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
     use std::time::Duration;
 
     struct Case {
@@ -294,13 +318,17 @@ mod tests {
                 lifetime: Lifetime { length: Duration::ZERO, source },
                 nominated: &Nominated::of(&response),
             },
-            &StoringRules {
-                set_cookie,
-                honor_request_no_store: false,
-                store_post: false,
-                ignore_cookies: false,
-            },
+            &rules(set_cookie),
         )
+    }
+
+    fn rules(set_cookie: SetCookie) -> StoringRules {
+        StoringRules {
+            set_cookie,
+            honor_request_no_store: false,
+            store_post: false,
+            ignore_cookies: false,
+        }
     }
 
     fn response(lines: &[(&'static str, &'static str)]) -> Case {
@@ -383,5 +411,26 @@ mod tests {
         let case = response(&[("cache-control", "max-age=60"), ("set-cookie", "a=b")]);
         assert_eq!(judge(&case, SetCookie::Store), Ok(()));
         assert_eq!(judge(&case, SetCookie::Strip), Ok(()));
+    }
+
+    #[test]
+    fn s3_5_an_update_permits_for_itself() {
+        let (anyone, authorized) = (map(&[]), map(&[("authorization", "x")]));
+        let (cookie, cc, cdn) = (("set-cookie", "a=b"), "cache-control", "cdn-cache-control");
+        for (request, update, want) in [
+            (&anyone, vec![], Ok(())),
+            (&anyone, vec![cookie], Err(NotStored::SetCookie)),
+            (&anyone, vec![cookie, (cc, "max-age=60")], Err(NotStored::SetCookie)),
+            (&anyone, vec![cookie, (cc, "public")], Ok(())),
+            (&authorized, vec![], Err(NotStored::Authorization)),
+            (&authorized, vec![(cc, "max-age=60")], Err(NotStored::Authorization)),
+            (&authorized, vec![(cc, "must-revalidate")], Ok(())),
+            (&authorized, vec![(cc, "private"), (cdn, "public")], Ok(())),
+            (&authorized, vec![(cc, "public"), (cdn, "max-age=60")], Err(NotStored::Authorization)),
+        ] {
+            let rules = rules(SetCookie::default());
+            let got = may_update(request, &map(&update), &targeted::cdn(), &rules);
+            assert_eq!(got, want, "{request:?} {update:?}");
+        }
     }
 }
