@@ -598,3 +598,44 @@ async fn an_answer_that_names_nothing_is_no_rule() {
     assert_eq!(w.post(&target).told().await, "204  (method)", "too long to be a key");
     assert_eq!(w.stats().rules, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_post_is_not_stored_if_it_became_invalid_on_its_way() {
+    for (what, hit) in [
+        ("nothing", true),
+        ("another tag", true),
+        ("another uri", true),
+        ("a post to another uri", true),
+        ("its tag", false),
+        ("its uri", false),
+        ("its path, softly", false),
+        ("everything", false),
+        ("another post", false),
+    ] {
+        let w = world_of(with_tags().store_post(true));
+        let field = TAG_FIELDS[0];
+        let about = ok("a").max_age(1_000).header(field, "red").header("content-location", "/");
+        let (slow, hold) = about.held();
+        w.origin.says("/", slow);
+        w.origin.always("/", |_| ok("b").max_age(1_000));
+        w.origin.always("/other", |_| answer(204));
+        let post = w.post("/").start_told();
+        settle().await;
+        match what {
+            "another tag" => drop(handle(&w).invalidate_tags(["blue"]).await.unwrap()),
+            "another uri" => drop(handle(&w).invalidate("http://example.com/c").await.unwrap()),
+            "a post to another uri" => drop(w.post("/other").told().await),
+            "its tag" => drop(handle(&w).invalidate_tags(["red"]).await.unwrap()),
+            "its uri" => drop(handle(&w).invalidate("http://example.com/").await.unwrap()),
+            "its path, softly" => drop(handle(&w).invalidate_path("/*").soft().await.unwrap()),
+            "everything" => drop(handle(&w).invalidate_all().await.unwrap()),
+            "another post" => drop(w.post("/").told().await),
+            _ => {}
+        }
+        hold.release();
+        assert_eq!(post.await.unwrap(), "200 a (method)", "{what}");
+        settle().await;
+        let expected = if hit { "200 a (hit)" } else { "200 b (uri-miss)" };
+        assert_eq!(w.get("/").told().await, expected, "{what}");
+    }
+}

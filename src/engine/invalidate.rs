@@ -26,13 +26,15 @@ use tokio::sync::oneshot;
 pub(crate) struct InForce {
     number: u64,
     time: SystemTime,
+    /// The number of the newest one before it.
+    pub(super) before: u64,
     /// Whether the store did at once what it was told.
     pub(super) first: oneshot::Receiver<bool>,
 }
 
 impl InForce {
     pub(crate) async fn receipt(self) -> Receipt {
-        let Self { number, time, first } = self;
+        let Self { number, time, first, .. } = self;
         Receipt { number, time, is_durable: first.await.unwrap_or_default() }
     }
 }
@@ -93,7 +95,7 @@ impl Engine {
     fn invalidate(self: &Arc<Self>, draft: Draft, keys: Vec<CacheKey>) -> InForce {
         let now = self.clock.read();
         let keep = self.policy.rules_live().max(self.shared.known.rules_live());
-        let Made { rule, gone, has_forgotten } = self.shared.rules.make(draft, now, keep);
+        let Made { rule, before, gone, has_forgotten } = self.shared.rules.make(draft, now, keep);
         let number = |key: CacheKey| (self.shared.flights.invalidate(&key), key);
         let keys = keys.into_iter().map(number).collect();
         self.shared.counters.invalidation();
@@ -101,7 +103,7 @@ impl Engine {
         let errand = Errand { note, has_forgotten, gone, keys };
         let (told, first) = oneshot::channel();
         tokio::spawn(Arc::clone(self).run_errand(errand, told));
-        InForce { number: rule.number, time: rule.at, first }
+        InForce { number: rule.number, time: rule.at, before, first }
     }
 
     /// The store has failed to delete what is invalid: it is told again.

@@ -169,7 +169,7 @@ impl Engine {
 
     /// The groups of a response; `before` is what it had before it was freshened. Tags are not stored with its fields: they stay unless the update has all fields that
     /// list them.
-    fn groups_of(
+    pub(super) fn groups_of(
         &self,
         primary: &CacheKey,
         headers: &HeaderMap,

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     invalidation::Validity,
     semantics::{cache_status::Detail, reuse::Verdict},
+    stored::Membership,
 };
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -84,7 +85,8 @@ impl Engine {
         let limit = self.policy.limits.max_fetches;
         // Not under the lock of the table: a clock is the user's.
         let now = self.clock.read();
-        let is_old = |fetch| self.shared.rules.concern_key(&asked.primary, fetch);
+        let is_old =
+            |fetch| self.shared.rules.concern(&asked.primary, &Membership::default(), fetch);
         self.shared.flights.join(&asked.primary, &look.key, limit, is_old, |landed| {
             if !landed.head.suffices(&asked.head) {
                 return Fit::Stale;

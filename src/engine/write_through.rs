@@ -12,11 +12,14 @@ use super::{
 };
 use crate::{
     CacheBody, CacheKey, CacheStatus,
-    invalidation::Target,
-    semantics::{cache_status::Forward, directives::RequestDirectives, groups, invalidation},
+    invalidation::{Target, sequence},
+    semantics::{
+        cache_status::Forward, directives::RequestDirectives, groups, invalidation,
+        survey::ResponseSurvey,
+    },
     stored::Membership,
 };
-use http::{Method, Request, Response, StatusCode, Uri, request};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -46,7 +49,7 @@ where
     let target = target.map(|key| if is_long { key.bare().unwrap_or(key) } else { key });
     let uri = engine.keys.target_uri(&head);
     let asked = head.clone();
-    let request_time = engine.clock.read();
+    let (number, request_time) = (sequence::next(), engine.clock.read());
     let response = origin.send(Request::from_parts(head, body)).await?;
     let response_time = engine.clock.read();
     let status = CacheStatus::forwarded(Forward::Method);
@@ -68,12 +71,17 @@ where
     // RFC 9875 section 3.
     let names = groups::listed(response.headers(), &groups::CACHE_GROUP_INVALIDATION);
     let groups = names.iter().zip(target.iter().cycle()).map(|(name, target)| target.group(name));
-    let done = engine.invalidate_as_answered(keys, groups.map(Target::Group).collect());
+    let groups = groups.map(Target::Group).collect();
+    // Asked before its own rule hides what others have said since it was sent.
+    let newest = engine.shared.rules.newest();
     let may_answer_get = engine.policy.storing.store_post
         && asked.method == Method::POST
         && response.status() == StatusCode::OK
-        && is_as_keyed;
-    let (Some(target), Some(uri), true) = (target, uri, may_answer_get) else {
+        && is_as_keyed
+        && target.as_ref().is_some_and(|key| engine.is_valid(key, response.headers(), number));
+    let done = engine.invalidate_as_answered(keys, groups);
+    let is_storable = may_answer_get && done.before == newest;
+    let (Some(target), Some(uri), true) = (target, uri, is_storable) else {
         return Ok(engine.exit(response.map(CacheBody::forwarded), status));
     };
     // What was stored before must not take away what is stored now.
@@ -81,6 +89,15 @@ where
     let (parts, body) = response.into_parts();
     let sent = Sent { parts, body, times: (request_time, response_time) };
     store_for_get::<O, Q>(engine, asked, target, &uri, sent, status).await
+}
+
+impl Engine {
+    /// Nothing has made invalid what was fetched with this number.
+    fn is_valid(&self, key: &CacheKey, headers: &HeaderMap, number: u64) -> bool {
+        let survey = ResponseSurvey::of(headers, &self.policy.targets);
+        let groups = self.groups_of(key, headers, &survey, Membership::default());
+        !self.shared.rules.concern(key, &groups, number)
+    }
 }
 
 /// RFC 9110 section 9.3.3: a POST whose answer says that it is what a GET of the target would give.

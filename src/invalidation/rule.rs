@@ -36,6 +36,8 @@ pub(crate) struct Rule {
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) rule: Rule,
+    /// The number of the newest rule before it.
+    pub(crate) before: u64,
     /// Rules that say nothing any more.
     pub(crate) gone: Vec<u64>,
     /// Some were forgotten, and are part of the [`State`](super::record::State) now.

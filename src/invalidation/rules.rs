@@ -6,7 +6,11 @@ use super::{
     rule::{Draft, Floors, Made, Rule, Validity},
     sequence,
 };
-use crate::{CacheKey, clock::Moment, stored::ResponseHead};
+use crate::{
+    CacheKey,
+    clock::Moment,
+    stored::{Membership, ResponseHead},
+};
 use std::{
     sync::{
         PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -46,11 +50,13 @@ impl Rules {
         }
     }
 
-    /// Does a rule concern whatever is fetched for this key with this number? What tags it will have is not known.
-    pub(crate) fn concern_key(&self, primary: &CacheKey, fetch: u64) -> bool {
+    /// Does a rule concern what is fetched for this key with this number? Its groups are those that are known.
+    pub(crate) fn concern(&self, primary: &CacheKey, groups: &Membership, fetch: u64) -> bool {
         self.newest() > fetch && {
             let bare = primary.bare();
-            self.read().of_uri(primary, bare.as_ref(), fetch).concerns(fetch).is_some()
+            let book = self.read();
+            let mark = book.of_uri(primary, bare.as_ref(), fetch).or(book.of_tags(groups, fetch));
+            mark.concerns(fetch).is_some()
         }
     }
 
@@ -72,8 +78,9 @@ impl Rules {
         let rule = Rule { number: sequence::next(), at: now.wall, mode, cause, targets };
         let mut gone = book.add(&rule, now);
         let has_forgotten = book.forget_old(&now, keep, &mut gone);
+        let before = self.newest();
         self.publish(rule.number);
-        Made { rule, gone, has_forgotten }
+        Made { rule, before, gone, has_forgotten }
     }
 
     /// Rules and floors that a store has kept. Those that say nothing any more are given back.
