@@ -271,3 +271,27 @@ async fn a_range_reader_that_has_all_it_wants_holds_up_nobody() {
     assert!(whole.is_finished(), "no time has passed, and the part is still held");
     drop(part);
 }
+
+#[tokio::test(start_paused = true)]
+async fn content_that_lies_in_several_pieces_is_one() {
+    // A store in memory keeps 1 MiB in one piece.
+    const MIB: usize = 1024 * 1024;
+    let text: String = (0_u8..26).map(|n| char::from(b'a' + n)).cycle().take(5 * MIB / 2).collect();
+    let w = world();
+    w.origin.says("/", ok(text.clone()).max_age(60).etag("\"a\""));
+    assert_eq!(w.get("/").await.text().await, text);
+    settle().await;
+    let hit = w.get("/").await;
+    assert_eq!(hit.how(), "hit");
+    assert_eq!(hit.text().await, text);
+    for (first, last) in [(0, 0), (MIB - 1, MIB), (3, 2 * MIB + 3), (2 * MIB, 5 * MIB / 2 - 1)] {
+        let part = w.get("/").header("range", format!("bytes={first}-{last}")).await;
+        assert_eq!((part.status, part.how().as_str()), (206, "hit"));
+        assert_eq!(part.text().await, text[first..=last], "{first}-{last}");
+    }
+    let two = w.get("/").header("range", "bytes=1048575-1048576,2097151-2097152").await;
+    let two = two.text().await;
+    for part in [&text[1_048_575..1_048_577], &text[2_097_151..2_097_153]] {
+        assert!(two.contains(&format!("\r\n\r\n{part}\r\n")), "{two}");
+    }
+}

@@ -94,7 +94,7 @@ impl Engine {
         };
         let index = match self.read(primary, stored) {
             // It may fail while it is read, and who answers at once has nobody to ask then.
-            Read::Response(found) if found.content.as_bytes().is_none() => return None,
+            Read::Response(found) if !found.content.is_in_memory() => return None,
             Read::Response(found) if found.head.rare.part.is_none() => {
                 return Some(Peeked::Plain(found));
             }
@@ -109,7 +109,7 @@ impl Engine {
         for key in index.candidates(primary, &request.headers) {
             let stored = self.peek_at(&key)?;
             match self.read(primary, stored) {
-                Read::Response(found) if found.content.as_bytes().is_some() => {
+                Read::Response(found) if found.content.is_in_memory() => {
                     best.offer(key, found);
                 }
                 _ => return None,

@@ -49,7 +49,7 @@ impl Engine {
         Q: Send + 'static,
     {
         let content = match supply {
-            Supply::Stored(content) if content.as_bytes().is_none() => content,
+            Supply::Stored(content) if !content.is_in_memory() => content,
             supply => return supply,
         };
         let Some(len) = content.len().filter(|_| asked.head.method == Method::GET) else {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     BoxError, CacheKey, DoNotStore, StoredHead, StoredResponse,
     semantics::storing::NotStored,
-    stored::{Content, ResponseHead, rope},
+    stored::{Content, ResponseHead, of_its_size, rope},
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, join};
@@ -109,7 +109,7 @@ where
         room.reserve(received.len());
         room.extend_from_slice(&received);
         drop(received);
-        let content = Content::from_buffer(room);
+        let content = Content::from(of_its_size(room));
         self.hand_out(&key, &head, Source::Stored(content.clone()), delay, origin);
         if !self.is_outdated(&key, &head).await {
             let stored_head = StoredHead::response(key.clone(), Arc::clone(&head));

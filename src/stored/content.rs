@@ -1,5 +1,6 @@
 //! Content (RFC 9110 section 6.4) as a handle: clone it, read it many times, read parts of it.
 use super::{
+    pieces::{PIECE, Pieces, of_its_size},
     reading::{ContentBody, Gate, Reading},
     rope::{Reader, Rope},
 };
@@ -46,6 +47,8 @@ enum Source {
 /// Apart from the bytes, which are kept in large numbers: the whole takes no more room than they then.
 #[derive(Clone)]
 enum Other {
+    /// In memory, but not in one piece.
+    Pieces(Pieces),
     /// Read by a store: the first reader was made before anything arrived.
     Arriving {
         rope: Rope,
@@ -94,6 +97,7 @@ impl Content {
     pub fn len(&self) -> Option<u64> {
         match &self.source {
             Source::Bytes(bytes) => Some(bytes.len() as u64),
+            Source::Other(Other::Pieces(pieces)) => Some(pieces.len()),
             Source::Other(Other::Arriving { rope, .. }) => rope.declared(),
             Source::Other(Other::Elsewhere { len, .. }) => Some(*len),
             Source::Other(Other::Once { len, .. }) => *len,
@@ -120,6 +124,7 @@ impl Content {
     pub fn read(&self) -> ContentBody {
         let reading = match &self.source {
             Source::Bytes(bytes) => Reading::Bytes(bytes.clone()),
+            Source::Other(Other::Pieces(pieces)) => Reading::of_pieces(pieces.read(0..u64::MAX)),
             Source::Other(Other::Arriving { rope, first }) => {
                 let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
                 let (made, gate) = (first.reader.take(), first.gate.clone());
@@ -142,6 +147,7 @@ impl Content {
         let range = range.start..range.end.min(self.len().unwrap_or(range.end));
         let reading = match &self.source {
             Source::Bytes(bytes) => Reading::Bytes(slice(bytes, &range)),
+            Source::Other(Other::Pieces(pieces)) => Reading::of_pieces(pieces.read(range)),
             Source::Other(Other::Arriving { rope, first }) => {
                 let gate = first.lock().unwrap_or_else(PoisonError::into_inner).gate.clone();
                 Reading::of_rope(rope.reader(range), gate)
@@ -163,7 +169,7 @@ impl Content {
     /// # Cancel safety
     /// Dropping the future drops what was read.
     pub async fn collect(&self) -> Result<Self, StoreError> {
-        if let Source::Bytes(_) = &self.source {
+        if self.as_bytes().is_some() {
             return Ok(self.clone());
         }
         let mut body = self.read();
@@ -174,7 +180,7 @@ impl Content {
                 Err(frame) => trailers = frame.into_trailers().ok(),
             }
         }
-        Ok(Self::from_buffer(bytes).with_trailers(trailers))
+        Ok(Self::from(of_its_size(bytes)).with_trailers(trailers))
     }
 
     /// An empty buffer to read it into: the room behind the values of its head, if there is any, which only the first one gets.
@@ -186,11 +192,12 @@ impl Content {
             Source::Bytes(_) | Source::Other(_) => BytesMut::new(),
         };
         let expected = usize::try_from(self.len().unwrap_or(0)).unwrap_or(usize::MAX);
-        buffer.reserve(expected.min(RESERVED_AT_ONCE));
+        // A length that was only declared reserves no more.
+        buffer.reserve(expected.min(PIECE));
         buffer
     }
 
-    /// The bytes, if they are in memory.
+    /// The bytes, if they are in memory and in one piece. [`MemoryStore`](crate::MemoryStore) keeps what is longer than 1 MiB in several.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.source {
             Source::Bytes(bytes) => Some(bytes),
@@ -198,19 +205,18 @@ impl Content {
         }
     }
 
+    /// Reading it neither waits nor fails.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self.source, Source::Bytes(_) | Source::Other(Other::Pieces(_)))
+    }
+
     /// The trailer fields, once they are known.
     pub fn trailers(&self) -> Option<&HeaderMap> {
         self.trailers.as_deref()
     }
 
-    /// What was read, in a buffer of its size.
-    pub(crate) fn from_buffer(buffer: BytesMut) -> Self {
-        if buffer.len() == buffer.capacity() {
-            return buffer.freeze().into();
-        }
-        let mut bytes = Vec::from(buffer);
-        bytes.shrink_to_fit();
-        Bytes::from(bytes).into()
+    pub(super) fn of_pieces(pieces: Pieces) -> Self {
+        Self { source: Source::Other(Other::Pieces(pieces)), trailers: None }
     }
 
     /// What a store reads: a rope, a reader that was there before the first chunk, and room for it if it is small.
@@ -234,9 +240,6 @@ impl Content {
         }
     }
 }
-
-/// A length that was only declared reserves no more than this.
-const RESERVED_AT_ONCE: usize = 1024 * 1024;
 
 fn slice(bytes: &Bytes, range: &Range<u64>) -> Bytes {
     let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());

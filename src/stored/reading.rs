@@ -1,5 +1,8 @@
 //! Content while it is read.
-use super::rope::{Next, Reader};
+use super::{
+    pieces::Slices,
+    rope::{Next, Reader},
+};
 use crate::{
     BoxError,
     error::{ContentError, Cut},
@@ -29,6 +32,8 @@ pub struct ContentBody {
 pub(super) enum Reading {
     /// Not yet yielded; empty once it was.
     Bytes(Bytes),
+    /// Some are left.
+    Pieces(Slices),
     Arriving(Reader),
     /// The same, with an end that has to wait.
     Held(Box<(Reader, Gate)>),
@@ -45,6 +50,10 @@ pub(super) enum Reading {
 pub(super) type Gate = Shared<BoxFuture<'static, bool>>;
 
 impl Reading {
+    pub(super) fn of_pieces(slices: Slices) -> Self {
+        if slices.len() == 0 { Self::Bytes(Bytes::new()) } else { Self::Pieces(slices) }
+    }
+
     pub(super) fn of_rope(reader: Option<Reader>, gate: Option<Gate>) -> Self {
         match (reader, gate) {
             (None, _) => Self::Failed,
@@ -79,6 +88,13 @@ impl ContentBody {
             let end = match &mut self.reading {
                 Reading::Bytes(bytes) if bytes.is_empty() => None,
                 Reading::Bytes(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+                Reading::Pieces(slices) => {
+                    let slice = slices.next();
+                    if slices.len() == 0 {
+                        self.reading = Reading::Bytes(Bytes::new());
+                    }
+                    slice.map(|slice| Ok(Frame::data(slice)))
+                }
                 Reading::Arriving(reader) => {
                     let next = ready!(reader.poll_next(cx.waker()));
                     if let Some(end) = self.take(next) { end } else { continue }
@@ -200,6 +216,7 @@ impl ContentBody {
     fn size(&self) -> SizeHint {
         match &self.reading {
             Reading::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Reading::Pieces(slices) => SizeHint::with_exact(slices.len()),
             Reading::Arriving(reader) => reader.size_hint(),
             Reading::Held(held) => held.0.size_hint(),
             Reading::Elsewhere { left, .. } => SizeHint::with_exact(*left),

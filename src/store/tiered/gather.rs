@@ -1,5 +1,8 @@
 //! Content in memory, as far as it is small enough.
-use crate::{Content, StoreError, stored::ContentBody};
+use crate::{
+    Content, StoreError,
+    stored::{ContentBody, Filling},
+};
 use http_body_util::BodyExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,7 +30,7 @@ impl<'a> Gathering<'a> {
     pub(super) async fn gather(self, content: &Content) -> Result<Gathered<'a>, StoreError> {
         let mut held = Held { gathering: self, bytes: 0 };
         let len = content.len();
-        if content.as_bytes().is_some() {
+        if content.is_in_memory() {
             let fits = len.is_some_and(|len| len <= held.gathering.limit);
             let content = content.clone();
             return Ok(if fits {
@@ -41,22 +44,21 @@ impl<'a> Gathering<'a> {
             return Ok(Gathered::TooLarge(content.clone()));
         }
         let mut body = content.read();
-        let (mut bytes, mut trailers) = (content.buffer(), None);
+        let (mut bytes, mut trailers) = (Filling::into(content.buffer()), None);
         while let Some(frame) = body.frame().await {
             match frame?.into_data() {
                 Ok(data) => {
-                    let so_far = bytes.len() as u64;
-                    if !held.grow(so_far.saturating_add(data.len() as u64)) {
-                        let bodies = [bytes.freeze(), data].map(|read| Content::from(read).read());
-                        let body = ContentBody::chain(bodies.into_iter().chain([body]).collect());
+                    if !held.grow(bytes.len().saturating_add(data.len() as u64)) {
+                        let read = [bytes.finish(), data.into()].map(|read| read.read());
+                        let body = ContentBody::chain(read.into_iter().chain([body]).collect());
                         return Ok(Gathered::TooLarge(Content::once(len, body)));
                     }
-                    bytes.extend_from_slice(&data);
+                    bytes.push(&data);
                 }
                 Err(frame) => trailers = frame.into_trailers().ok(),
             }
         }
-        let content = Content::from_buffer(bytes).with_trailers(trailers);
+        let content = bytes.finish().with_trailers(trailers);
         Ok(Gathered::Whole(content, held))
     }
 }
