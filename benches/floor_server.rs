@@ -20,10 +20,15 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     service::TowerToHyperService,
 };
+use mimalloc::MiMalloc;
 use std::{convert::Infallible, env, error::Error};
 use support::{FRAME, Floor, Frames, MokaMap, Pace, fields};
 use tokio::net::TcpListener;
 use tower::{Service, service_fn};
+
+/// That of `edge`.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
