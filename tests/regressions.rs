@@ -564,6 +564,35 @@ async fn a_post_answers_gets_only_with_a_200_and_only_as_it_was_keyed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_answer_to_a_post_is_not_stored_if_it_becomes_invalid_while_the_store_deletes() {
+    // What was said while the store deleted what was there before did not count.
+    for is_operator in [true, false] {
+        let store = Troubled::new();
+        let t = edge_of(store.clone(), CachePolicy::default().store_post(true));
+        t.origin.says("/", ok("old").max_age(60));
+        assert_eq!(t.client.get("/").told().await, "200 old (uri-miss)");
+        store.trouble(Call::Delete, Fault::Hang);
+        t.origin.says("/", ok("post").max_age(60).header("content-location", "/"));
+        let post = t.client.ask("POST", "/").start_told();
+        settle().await;
+        assert!(!post.is_finished(), "it waits for the store");
+        if is_operator {
+            let all = t.layer.handle().invalidate_all();
+            tokio::spawn(all.into_future());
+        } else {
+            t.origin.says("/", answer(204));
+            assert_eq!(t.client.ask("POST", "/").told().await, "204  (method)");
+        }
+        settle().await;
+        store.heal();
+        assert_eq!(post.await.unwrap(), "200 post (method)");
+        settle().await;
+        t.origin.says("/", ok("new").max_age(60));
+        assert_eq!(t.client.get("/").told().await, "200 new (uri-miss)", "{is_operator}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_keyed_cookie_with_space_behind_its_name_is_keyed() {
     // Its name was not recognised, while applications read it: it could poison the answer to those without the cookie.
     for cookie in ["theme =evil", " theme\t= evil", "a=b; theme =evil"] {

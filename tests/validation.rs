@@ -149,14 +149,18 @@ async fn s4_3_3_a_404_or_410_ends_what_was_there() {
 
 #[tokio::test(start_paused = true)]
 async fn s3_a_304_that_forbids_storing_is_served_once_with_its_fields() {
-    for forbids in ["no-store", "private"] {
+    for (forbids, is_authorized) in
+        [("no-store", false), ("private", false), ("no-store", true), ("private", true)]
+    {
         let w = world();
-        w.origin.says("/", ok("a").max_age(10).etag("\"a\""));
+        w.origin.says("/", ok("a").says("public, max-age=10").etag("\"a\""));
         w.origin.says("/", answer(304).etag("\"a\"").says(forbids));
         w.origin.says("/", ok("b").max_age(10));
         assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
         pass(10).await;
-        let once = w.get("/").await;
+        let ask = w.get("/");
+        let ask = if is_authorized { ask.header("authorization", "Bearer b") } else { ask };
+        let once = ask.await;
         let says = once.fields("cache-control").join("|");
         assert_eq!(once.told().await, "200 a (stale)");
         support::settle().await;
@@ -342,7 +346,9 @@ async fn s7_3_a_cookie_that_a_304_brings_is_for_others_only_if_the_304_says_so()
         w.origin.says("/", says.into_iter().fold(update, |update, says| update.says(says)));
         assert_eq!(w.get("/").await.field("set-cookie"), Some("a=1"));
         settle().await;
-        w.origin.says("/", ok("a").says("public, max-age=10").etag("\"a\""));
+        w.origin.says("/", answer(304).says("public, max-age=10").etag("\"a\""));
         assert_eq!(w.get("/").await.field("set-cookie"), cookie, "{says:?}");
+        assert_eq!(w.origin.last().field("if-none-match"), Some("\"a\""), "it stays stored");
+        assert_eq!(w.origin.count(), if cookie.is_some() { 2 } else { 3 });
     }
 }

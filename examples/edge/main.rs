@@ -84,7 +84,7 @@ use crate::signals::Hangups;
 use crate::signals::Signals;
 use crate::upgrade::Tunnels;
 
-/// What is stored lives long between what lives for one request only. With the allocator of the GNU C library a miss costs a fifth more CPU time (`benches/README.md`).
+/// What is stored lives long between what lives for one request only. With the allocator of the GNU C library a miss costs nearly a third more CPU time (`benches/README.md`).
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 /// An invalidation that is in force.
 pub(crate) struct InForce {
-    number: u64,
+    pub(super) number: u64,
     time: SystemTime,
     /// The number of the newest one before it.
     pub(super) before: u64,

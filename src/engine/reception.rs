@@ -85,10 +85,6 @@ impl Engine {
     ) -> Result<Reception, NotStored> {
         let Arrival { request_method, path, request_headers, status, headers, .. } = arrival;
         let (request_time, response_time) = arrival.times;
-        if let Some(update) = arrival.update {
-            let CachePolicy { targets, storing, .. } = &self.policy;
-            storing::may_update(request_headers, update, targets, storing)?;
-        }
         let survey = ResponseSurvey::of(headers, &self.policy.targets);
         let targets = if survey.targeted { self.policy.targets.as_slice() } else { &[] };
         let selected = targeted::select(headers, targets);
@@ -115,6 +111,10 @@ impl Engine {
             nominated: &nominated,
         };
         storing::may_store(&candidate, &self.policy.storing)?;
+        if let Some(update) = arrival.update {
+            let CachePolicy { targets, storing, .. } = &self.policy;
+            storing::may_update(request_headers, update, targets, storing)?;
+        }
         let declared = declared.map_err(|()| NotStored::Framing)?;
         if declared > Some(self.policy.limits.max_object)
             || survey.bytes > self.policy.limits.max_head

@@ -4,6 +4,7 @@ use super::{
     begin::Asked,
     fetch::Sent,
     fetched::Fetched,
+    flight::Lead,
     goes_on::GoesOn,
     landing::Course,
     look_up::LookUp,
@@ -19,7 +20,7 @@ use crate::{
     },
     stored::Membership,
 };
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request};
+use http::{HeaderMap, Method, Request, StatusCode, request};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -78,17 +79,23 @@ where
         && asked.method == Method::POST
         && response.status() == StatusCode::OK
         && is_as_keyed
+        && uri.as_ref().is_some_and(|uri| invalidation::is_content_of(uri, response.headers()))
         && target.as_ref().is_some_and(|key| engine.is_valid(key, response.headers(), number));
     let done = engine.invalidate_as_answered(keys, groups);
-    let is_storable = may_answer_get && done.before == newest;
-    let (Some(target), Some(uri), true) = (target, uri, is_storable) else {
+    // What is said from here on has a higher number than the lead, and concerns the response like any other.
+    let lead = target
+        .as_ref()
+        .filter(|_| may_answer_get && done.before == newest)
+        .and_then(|key| engine.shared.flights.alone(key, engine.policy.limits.max_fetches))
+        .filter(|_| engine.shared.rules.newest() == done.number);
+    let (Some(target), Some(lead)) = (target, lead) else {
         return Ok(engine.exit(response.map(CacheBody::forwarded), status));
     };
     // What was stored before must not take away what is stored now.
     _ = done.first.await;
     let (parts, body) = response.into_parts();
     let sent = Sent { parts, body, times: (request_time, response_time) };
-    store_for_get::<O, Q>(engine, asked, target, &uri, sent, status).await
+    store_for_get::<O, Q>(engine, lead, asked, target, sent, status).await
 }
 
 impl Engine {
@@ -96,29 +103,24 @@ impl Engine {
     fn is_valid(&self, key: &CacheKey, headers: &HeaderMap, number: u64) -> bool {
         let survey = ResponseSurvey::of(headers, &self.policy.targets);
         let groups = self.groups_of(key, headers, &survey, Membership::default());
-        !self.shared.rules.concern(key, &groups, number)
+        let rules = &self.shared.rules;
+        // Of rules that were forgotten nobody knows which URI they were about.
+        rules.floors().uris.newest() < number && !rules.concern(key, &groups, number)
     }
 }
 
 /// RFC 9110 section 9.3.3: a POST whose answer says that it is what a GET of the target would give.
 async fn store_for_get<O, Q>(
     engine: Arc<Engine>,
+    lead: Lead,
     asked: request::Parts,
     target: CacheKey,
-    uri: &Uri,
     sent: Sent<O::Body>,
     status: CacheStatus,
 ) -> Answer<O, Q>
 where
     O: Origin<Q>,
 {
-    let lead = invalidation::is_content_of(uri, &sent.parts.headers)
-        .then(|| engine.shared.flights.alone(&target, engine.policy.limits.max_fetches))
-        .flatten();
-    let Some(lead) = lead else {
-        let response = Response::from_parts(sent.parts, sent.body);
-        return Ok(engine.exit(response.map(CacheBody::forwarded), status));
-    };
     let (reply, answer) = oneshot::channel::<Result<Fetched<O::Body>, O::Error>>();
     let look = Box::new(LookUp::nothing(target.clone()));
     let course = Course { engine: Arc::clone(&engine), lead, look, reply: Some(reply) };

@@ -79,12 +79,14 @@ pub enum NotStored {
     Invalidated,
     /// Its head came later than the fetch timeout.
     Late,
+    /// It is an update of a stored response, which answered a request with `Authorization` or brings a cookie, and does not itself permit sharing (section 3.5).
+    Update,
 }
 
 impl NotStored {
     /// It is for the request that the response was not stored: to another one it might be.
     pub(crate) const fn is_of_request(self) -> bool {
-        matches!(self, Self::Authorization | Self::Cookie | Self::RequestNoStore)
+        matches!(self, Self::Authorization | Self::Cookie | Self::RequestNoStore | Self::Update)
     }
 
     /// The word that the `detail` of `Cache-Status` carries.
@@ -109,6 +111,7 @@ impl NotStored {
             Self::Deceptive => "deceptive",
             Self::Invalidated => "invalidated",
             Self::Late => "late",
+            Self::Update => "update",
         }
     }
 }
@@ -193,7 +196,8 @@ fn is_meant_for_many(directives: &Directives) -> bool {
 }
 
 /// May the fields of an update become those of a stored response? An origin that would send `Cache-Control` with a 200 sends it with a 304 as well (RFC 9110
-/// section 15.4.5), so what the stored response permitted says nothing of an update that does not.
+/// section 15.4.5), so what the stored response permitted says nothing of an update that does not. Targeted fields are read the same way: a 304 that leaves them out is for
+/// one, and what is stored stays as it is.
 pub(crate) fn may_update(
     request: &HeaderMap,
     update: &HeaderMap,
@@ -205,7 +209,8 @@ pub(crate) fn may_update(
     if !authorized && !set_cookie {
         return Ok(());
     }
-    may_share(authorized, set_cookie, &targeted::select(update, targets).directives, rules)
+    let directives = targeted::select(update, targets).directives;
+    may_share(authorized, set_cookie, &directives, rules).map_err(|_| NotStored::Update)
 }
 
 /// A final status whose response is a whole of its own (section 3, and section 3.3 for 206).
@@ -419,14 +424,14 @@ mod tests {
         let (cookie, cc, cdn) = (("set-cookie", "a=b"), "cache-control", "cdn-cache-control");
         for (request, update, want) in [
             (&anyone, vec![], Ok(())),
-            (&anyone, vec![cookie], Err(NotStored::SetCookie)),
-            (&anyone, vec![cookie, (cc, "max-age=60")], Err(NotStored::SetCookie)),
+            (&anyone, vec![cookie], Err(NotStored::Update)),
+            (&anyone, vec![cookie, (cc, "max-age=60")], Err(NotStored::Update)),
             (&anyone, vec![cookie, (cc, "public")], Ok(())),
-            (&authorized, vec![], Err(NotStored::Authorization)),
-            (&authorized, vec![(cc, "max-age=60")], Err(NotStored::Authorization)),
+            (&authorized, vec![], Err(NotStored::Update)),
+            (&authorized, vec![(cc, "max-age=60")], Err(NotStored::Update)),
             (&authorized, vec![(cc, "must-revalidate")], Ok(())),
             (&authorized, vec![(cc, "private"), (cdn, "public")], Ok(())),
-            (&authorized, vec![(cc, "public"), (cdn, "max-age=60")], Err(NotStored::Authorization)),
+            (&authorized, vec![(cc, "public"), (cdn, "max-age=60")], Err(NotStored::Update)),
         ] {
             let rules = rules(SetCookie::default());
             let got = may_update(request, &map(&update), &targeted::cdn(), &rules);

@@ -1,6 +1,6 @@
 //! Content (RFC 9110 section 6.4) as a handle: clone it, read it many times, read parts of it.
 use super::{
-    pieces::{PIECE, Pieces, of_its_size},
+    pieces::{Filling, PIECE, Pieces},
     reading::{ContentBody, Gate, Reading},
     rope::{Reader, Rope},
 };
@@ -161,7 +161,7 @@ impl Content {
         ContentBody { reading, trailers: None }
     }
 
-    /// Reads all of it into memory, into one buffer of just the right size. What a store does that keeps bytes.
+    /// Reads all of it into memory, into buffers of just the right size, none longer than 1 MiB. What a store does that keeps bytes.
     ///
     /// # Errors
     /// If the content breaks off.
@@ -169,18 +169,30 @@ impl Content {
     /// # Cancel safety
     /// Dropping the future drops what was read.
     pub async fn collect(&self) -> Result<Self, StoreError> {
-        if self.as_bytes().is_some() {
+        self.collect_within(|_| Ok(())).await
+    }
+
+    /// As [`collect`](Self::collect), as long as so many bytes fit.
+    pub(crate) async fn collect_within(
+        &self,
+        mut fit: impl FnMut(u64) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        if self.is_in_memory() {
             return Ok(self.clone());
         }
+        fit(self.len().unwrap_or(0))?;
         let mut body = self.read();
-        let (mut bytes, mut trailers) = (self.buffer(), None);
+        let (mut bytes, mut trailers) = (Filling::into(self.buffer()), None);
         while let Some(frame) = body.frame().await {
             match frame?.into_data() {
-                Ok(data) => bytes.extend_from_slice(&data),
+                Ok(data) => {
+                    fit(bytes.len().saturating_add(data.len() as u64))?;
+                    bytes.push(&data);
+                }
                 Err(frame) => trailers = frame.into_trailers().ok(),
             }
         }
-        Ok(Self::from(of_its_size(bytes)).with_trailers(trailers))
+        Ok(bytes.finish().with_trailers(trailers))
     }
 
     /// An empty buffer to read it into: the room behind the values of its head, if there is any, which only the first one gets.
@@ -197,7 +209,7 @@ impl Content {
         buffer
     }
 
-    /// The bytes, if they are in memory and in one piece. [`MemoryStore`](crate::MemoryStore) keeps what is longer than 1 MiB in several.
+    /// The bytes, if they are in memory and in one piece. What is longer than 1 MiB is read into several, by [`collect`](Self::collect) and by `MemoryStore`.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.source {
             Source::Bytes(bytes) => Some(bytes),

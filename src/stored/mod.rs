@@ -14,7 +14,9 @@ pub use head::StoredHead;
 pub(crate) use head::{FoundValid, Kind, Membership, ResponseHead, compact};
 pub(crate) use kept::{KeptDate, KeptDirectives, Rare, RareParts};
 pub(crate) use parts::{Parts, Whose};
-pub(crate) use pieces::{Filling, of_its_size};
+#[cfg(feature = "tiered")]
+pub(crate) use pieces::Filling;
+pub(crate) use pieces::of_its_size;
 pub use reading::ContentBody;
 pub use record::RecordError;
 pub(crate) use variants::{Shape, VariantIndex};

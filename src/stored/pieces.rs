@@ -75,8 +75,9 @@ pub(crate) struct Filling {
 }
 
 impl Filling {
-    /// Into this buffer first; what does not fit into a piece of the usual length goes into further ones.
+    /// Into this buffer first, which is empty; what does not fit into a piece of the usual length goes into further ones.
     pub(crate) fn into(buffer: BytesMut) -> Self {
+        debug_assert!(buffer.is_empty());
         Self { full: Vec::new(), last: buffer, each: PIECE, len: 0 }
     }
 
@@ -113,12 +114,17 @@ impl Filling {
 
 /// What a buffer has, without the room behind it.
 pub(crate) fn of_its_size(buffer: BytesMut) -> Bytes {
-    if buffer.len() == buffer.capacity() {
-        return buffer.freeze();
+    let room = buffer.capacity().saturating_sub(buffer.len());
+    match room {
+        0 => buffer.freeze(),
+        // Some allocators take nothing back of a block that is half full.
+        _ if room > buffer.len() / 8 => Bytes::copy_from_slice(&buffer),
+        _ => {
+            let mut bytes = Vec::from(buffer);
+            bytes.shrink_to_fit();
+            bytes.into()
+        }
     }
-    let mut bytes = Vec::from(buffer);
-    bytes.shrink_to_fit();
-    bytes.into()
 }
 
 #[cfg(test)]

@@ -89,11 +89,11 @@ impl ContentBody {
                 Reading::Bytes(bytes) if bytes.is_empty() => None,
                 Reading::Bytes(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
                 Reading::Pieces(slices) => {
-                    let slice = slices.next();
+                    let slice = slices.next().ok_or(ContentError(Cut::Store));
                     if slices.len() == 0 {
                         self.reading = Reading::Bytes(Bytes::new());
                     }
-                    slice.map(|slice| Ok(Frame::data(slice)))
+                    Some(slice.map(Frame::data))
                 }
                 Reading::Arriving(reader) => {
                     let next = ready!(reader.poll_next(cx.waker()));

@@ -3,31 +3,14 @@ use super::MemoryStore;
 use crate::{
     Content, StoreError,
     error::{ContentError, Cut},
-    stored::Filling,
 };
-use http_body_util::BodyExt;
 use std::sync::atomic::Ordering;
 
 impl MemoryStore {
     /// Reads content into memory, as long as it may fit beside what others are reading in.
     pub(super) async fn read(&self, content: &Content) -> Result<Content, StoreError> {
-        if content.is_in_memory() {
-            return Ok(content.clone());
-        }
         let mut reading = Reading { store: self, bytes: 0 };
-        reading.reserve(content.len().unwrap_or(0))?;
-        let mut body = content.read();
-        let (mut bytes, mut trailers) = (Filling::into(content.buffer()), None);
-        while let Some(frame) = body.frame().await {
-            match frame?.into_data() {
-                Ok(data) => {
-                    reading.reserve(bytes.len().saturating_add(data.len() as u64))?;
-                    bytes.push(&data);
-                }
-                Err(frame) => trailers = frame.into_trailers().ok(),
-            }
-        }
-        Ok(bytes.finish().with_trailers(trailers))
+        content.collect_within(|bytes| reading.reserve(bytes)).await
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderValue, header};
+use http_body_util::{BodyExt, Full};
 use std::thread;
 
 const MIB: u64 = 1024 * 1024;
@@ -153,4 +154,27 @@ fn parts_are_large() {
     }
     let huge = MemoryStore::new(u64::MAX);
     assert!(put(&huge, "a", 1, 1) && huge.len() == 1);
+}
+
+#[test]
+fn what_is_long_is_read_into_pieces() {
+    const LONG: usize = 5 * MIB as usize / 2;
+    let store = MemoryStore::new(16 * MIB);
+    let bytes = Bytes::from((0..LONG).map(|at| (at % 251) as u8).collect::<Vec<_>>());
+    let source = bytes.clone();
+    let content = Content::from_fn(LONG as u64, move |range| {
+        Full::new(source.slice(range.start as usize..range.end as usize))
+    });
+    let response = StoredResponse::new(head("a", 1), content);
+    assert!(store.put(&key("a"), response).now_or_never().unwrap().is_ok());
+    let stored = store.peek(&key("a")).unwrap().content;
+    assert!(stored.is_in_memory() && stored.as_bytes().is_none());
+    let mut body = stored.read();
+    let mut frames = Vec::new();
+    while let Some(frame) = body.frame().now_or_never().unwrap() {
+        frames.push(frame.unwrap().into_data().unwrap());
+    }
+    let lengths: Vec<_> = frames.iter().map(|frame| frame.len() as u64).collect();
+    assert_eq!(lengths, [MIB, MIB, MIB / 2]);
+    assert_eq!(frames.concat(), bytes);
 }
