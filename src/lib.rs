@@ -103,7 +103,8 @@ pub use policy::{Bypass, CachePolicy, DoNotCollapse, DoNotStore, RangeFetch};
 pub use semantics::{
     cache_status::{CacheStatus, Detail, Forward},
     changed::Changed,
-    storing::{NotStored, SetCookie},
+    sharing::SetCookie,
+    storing::NotStored,
 };
 pub use service::{CdnCache, ResponseFuture};
 #[cfg(feature = "memory")]

@@ -9,7 +9,8 @@ use crate::semantics::{
     cache_status, forwarding,
     freshness::{ErrorLifetimes, LifetimeRules},
     reuse::StaleRules,
-    storing::{SetCookie, StoringRules},
+    sharing::SetCookie,
+    storing::StoringRules,
     targeted,
 };
 use http::{HeaderName, HeaderValue, StatusCode};

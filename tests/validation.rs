@@ -1,7 +1,7 @@
 //! Validation (RFC 9111 section 4.3) and freshening (sections 3.2 and 4.3.4).
 mod support;
 
-use support::{answer, fail, ok, pass, settle, world, world_of};
+use support::{World, answer, fail, ok, pass, settle, world, world_of};
 use tower_cdn::CachePolicy;
 
 #[tokio::test(start_paused = true)]
@@ -308,6 +308,15 @@ async fn a_cookie_that_was_meant_for_many_and_is_so_no_longer_goes_to_nobody() {
     assert_eq!((reply.status, reply.field("set-cookie")), (200, None));
 }
 
+/// A cache that has a response for all, which is stale.
+async fn with_stale() -> World {
+    let w = world();
+    w.origin.says("/", ok("a").says("public, max-age=10").etag("\"a\""));
+    assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
+    pass(10).await;
+    w
+}
+
 #[tokio::test(start_paused = true)]
 async fn s3_5_a_304_for_authorization_freshens_for_others_only_what_it_permits_itself() {
     for (permits, says, then) in [
@@ -317,10 +326,7 @@ async fn s3_5_a_304_for_authorization_freshens_for_others_only_what_it_permits_i
         (false, Some("max-age=10"), "200 a (stale)"),
         (false, None, "200 a (stale)"),
     ] {
-        let w = world();
-        w.origin.says("/", ok("a").says("public, max-age=10").etag("\"a\""));
-        assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
-        pass(10).await;
+        let w = with_stale().await;
         let update = answer(304).etag("\"a\"").header("x-for", "b");
         w.origin.says("/", says.into_iter().fold(update, |update, says| update.says(says)));
         let own = w.get("/").header("authorization", "Bearer b").await;
@@ -338,10 +344,7 @@ async fn s3_5_a_304_for_authorization_freshens_for_others_only_what_it_permits_i
 #[tokio::test(start_paused = true)]
 async fn s7_3_a_cookie_that_a_304_brings_is_for_others_only_if_the_304_says_so() {
     for (says, cookie) in [(Some("public, max-age=10"), Some("a=1")), (None, None)] {
-        let w = world();
-        w.origin.says("/", ok("a").says("public, max-age=10").etag("\"a\""));
-        assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
-        pass(10).await;
+        let w = with_stale().await;
         let update = answer(304).etag("\"a\"").header("set-cookie", "a=1");
         w.origin.says("/", says.into_iter().fold(update, |update, says| update.says(says)));
         assert_eq!(w.get("/").await.field("set-cookie"), Some("a=1"));

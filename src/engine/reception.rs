@@ -7,6 +7,7 @@ use crate::{
         directives::Directives,
         fields, freshness, groups,
         selecting::{self, Nominated},
+        sharing,
         stored_fields::{Unstorable, end_to_end},
         storing::{self, Candidate, NotStored},
         survey::ResponseSurvey,
@@ -113,7 +114,7 @@ impl Engine {
         storing::may_store(&candidate, &self.policy.storing)?;
         if let Some(update) = arrival.update {
             let CachePolicy { targets, storing, .. } = &self.policy;
-            storing::may_update(request_headers, update, targets, storing)?;
+            sharing::may_update(request_headers, update, targets, storing.set_cookie)?;
         }
         let declared = declared.map_err(|()| NotStored::Framing)?;
         if declared > Some(self.policy.limits.max_object)

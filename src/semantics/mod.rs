@@ -17,6 +17,7 @@ mod properties;
 pub(crate) mod range;
 pub(crate) mod reuse;
 pub(crate) mod selecting;
+pub(crate) mod sharing;
 pub(crate) mod stored_fields;
 pub(crate) mod storing;
 pub(crate) mod survey;

@@ -1,7 +1,8 @@
 //! What holds for any request, any response and any time.
 use super::{
     conditional, directives::*, fields, forwarding, freshness::*, groups, invalidation, range,
-    range::Wanted, reuse::*, selecting, storing::*, survey::ResponseSurvey, targeted, validation,
+    range::Wanted, reuse::*, selecting, sharing, storing::*, survey::ResponseSurvey, targeted,
+    validation,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use proptest::prelude::*;
@@ -146,7 +147,7 @@ proptest! {
             request_method: &Method::GET, path: "/", request_headers: &request, status, headers: &response,
             survey: &ResponseSurvey::of(&response, &[]), directives: &directives, declared: content_length(&response), lifetime, nominated: &selecting::Nominated::of(&response),
         };
-        let rules = StoringRules { set_cookie: SetCookie::Store, honor_request_no_store: false, store_post: true, ignore_cookies: true };
+        let rules = StoringRules { set_cookie: sharing::SetCookie::Store, honor_request_no_store: false, store_post: true, ignore_cookies: true };
         prop_assert!(may_store(&candidate, &rules).is_err());
     }
 

@@ -1,5 +1,5 @@
 //! Which fields of a response are stored (RFC 9111 section 3.1).
-use super::{directives::Directives, fields, storing::SetCookie};
+use super::{directives::Directives, fields, sharing::SetCookie};
 use http::{HeaderMap, HeaderName, header};
 
 /// The fields that are not.

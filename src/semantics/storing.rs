@@ -5,10 +5,10 @@ use super::{
     fields,
     freshness::{Lifetime, Source},
     selecting::Nominated,
+    sharing::{SetCookie, is_meant_for_many, may_share},
     survey::ResponseSurvey,
-    targeted,
 };
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 /// What the operator decides about storing.
 #[derive(Clone, Debug)]
@@ -20,21 +20,6 @@ pub(crate) struct StoringRules {
     pub(crate) store_post: bool,
     /// A lifetime that the response did not ask for is good for answers to requests with cookies as well.
     pub(crate) ignore_cookies: bool,
-}
-
-/// What becomes of a response with `Set-Cookie` (RFC 9111 section 7.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SetCookie {
-    /// Stored only where the response says by `public` or `s-maxage` that it is meant for many: a cookie is mostly for one.
-    #[default]
-    UnlessMeantForMany,
-    /// Stored with its cookies, as the RFC permits: everyone gets them.
-    Store,
-    /// Stored without its cookies; the one who asked gets them.
-    Strip,
-    /// Never stored.
-    Never,
 }
 
 /// Why a response was not stored.
@@ -153,7 +138,7 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
     forbid(c.directives.private == Scope::Whole, NotStored::Private)?;
     forbid(*c.nominated == Nominated::Star, NotStored::VaryStar)?;
     let authorized = c.request_headers.contains_key(header::AUTHORIZATION);
-    may_share(authorized, c.survey.set_cookie, c.directives, rules)?;
+    may_share(authorized, c.survey.set_cookie, c.directives, rules.set_cookie)?;
     forbid(c.survey.connection && lists_end_to_end_field(c.headers), NotStored::Connection)?;
     forbid(is_event_stream(c.headers), NotStored::EventStream)?;
     forbid(c.declared.is_err(), NotStored::Framing)?;
@@ -170,47 +155,6 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
         && is_heuristically_cacheable(c.status)
         && !blames_request(c.status);
     forbid(c.lifetime.source == Source::Silent && !validated, NotStored::NoFreshness)
-}
-
-/// Sections 3.5 and 7.3: what was made for one who showed who he is, or brings a cookie, is for others only where its directives say so.
-fn may_share(
-    authorized: bool,
-    set_cookie: bool,
-    directives: &Directives,
-    rules: &StoringRules,
-) -> Result<(), NotStored> {
-    let meant_for_many = is_meant_for_many(directives);
-    if authorized && !meant_for_many && !directives.must_revalidate {
-        return Err(NotStored::Authorization);
-    }
-    let forbids_cookies = match rules.set_cookie {
-        SetCookie::UnlessMeantForMany => !meant_for_many,
-        SetCookie::Never => true,
-        SetCookie::Store | SetCookie::Strip => false,
-    };
-    if set_cookie && forbids_cookies { Err(NotStored::SetCookie) } else { Ok(()) }
-}
-
-fn is_meant_for_many(directives: &Directives) -> bool {
-    directives.public || directives.s_maxage.is_some()
-}
-
-/// May the fields of an update become those of a stored response? An origin that would send `Cache-Control` with a 200 sends it with a 304 as well (RFC 9110
-/// section 15.4.5), so what the stored response permitted says nothing of an update that does not. Targeted fields are read the same way: a 304 that leaves them out is for
-/// one, and what is stored stays as it is.
-pub(crate) fn may_update(
-    request: &HeaderMap,
-    update: &HeaderMap,
-    targets: &[HeaderName],
-    rules: &StoringRules,
-) -> Result<(), NotStored> {
-    let authorized = request.contains_key(header::AUTHORIZATION);
-    let set_cookie = update.contains_key(header::SET_COOKIE);
-    if !authorized && !set_cookie {
-        return Ok(());
-    }
-    let directives = targeted::select(update, targets).directives;
-    may_share(authorized, set_cookie, &directives, rules).map_err(|_| NotStored::Update)
 }
 
 /// A final status whose response is a whole of its own (section 3, and section 3.3 for 206).
@@ -287,6 +231,7 @@ fn lists_end_to_end_field(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
     use std::time::Duration;
 
     struct Case {
@@ -323,17 +268,13 @@ mod tests {
                 lifetime: Lifetime { length: Duration::ZERO, source },
                 nominated: &Nominated::of(&response),
             },
-            &rules(set_cookie),
+            &StoringRules {
+                set_cookie,
+                honor_request_no_store: false,
+                store_post: false,
+                ignore_cookies: false,
+            },
         )
-    }
-
-    fn rules(set_cookie: SetCookie) -> StoringRules {
-        StoringRules {
-            set_cookie,
-            honor_request_no_store: false,
-            store_post: false,
-            ignore_cookies: false,
-        }
     }
 
     fn response(lines: &[(&'static str, &'static str)]) -> Case {
@@ -416,26 +357,5 @@ mod tests {
         let case = response(&[("cache-control", "max-age=60"), ("set-cookie", "a=b")]);
         assert_eq!(judge(&case, SetCookie::Store), Ok(()));
         assert_eq!(judge(&case, SetCookie::Strip), Ok(()));
-    }
-
-    #[test]
-    fn s3_5_an_update_permits_for_itself() {
-        let (anyone, authorized) = (map(&[]), map(&[("authorization", "x")]));
-        let (cookie, cc, cdn) = (("set-cookie", "a=b"), "cache-control", "cdn-cache-control");
-        for (request, update, want) in [
-            (&anyone, vec![], Ok(())),
-            (&anyone, vec![cookie], Err(NotStored::Update)),
-            (&anyone, vec![cookie, (cc, "max-age=60")], Err(NotStored::Update)),
-            (&anyone, vec![cookie, (cc, "public")], Ok(())),
-            (&authorized, vec![], Err(NotStored::Update)),
-            (&authorized, vec![(cc, "max-age=60")], Err(NotStored::Update)),
-            (&authorized, vec![(cc, "must-revalidate")], Ok(())),
-            (&authorized, vec![(cc, "private"), (cdn, "public")], Ok(())),
-            (&authorized, vec![(cc, "public"), (cdn, "max-age=60")], Err(NotStored::Update)),
-        ] {
-            let rules = rules(SetCookie::default());
-            let got = may_update(request, &map(&update), &targeted::cdn(), &rules);
-            assert_eq!(got, want, "{request:?} {update:?}");
-        }
     }
 }
