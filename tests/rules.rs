@@ -639,3 +639,26 @@ async fn the_answer_to_a_post_is_not_stored_if_it_became_invalid_on_its_way() {
         assert_eq!(w.get("/").told().await, expected, "{what}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_post_is_not_stored_if_nobody_knows_what_became_invalid_on_its_way() {
+    let w = world_of(CachePolicy::default().store_post(true));
+    let (slow, hold) = ok("a").max_age(1_000).header("content-location", "/").held();
+    w.origin.says("/", slow);
+    w.origin.always("/", |_| ok("b").max_age(1_000));
+    w.origin.always("/x", |_| answer(204));
+    let post = w.post("/").start_told();
+    settle().await;
+    assert_eq!(w.post("/").told().await, "200 b (method)");
+    // So many that the rule of the other POST is forgotten.
+    for n in 0..33_000 {
+        drop(w.post(&format!("/x?{n}")).await);
+        if n % 1_000 == 0 {
+            settle().await;
+        }
+    }
+    hold.release();
+    assert_eq!(post.await.unwrap(), "200 a (method)");
+    settle().await;
+    assert_eq!(w.get("/").told().await, "200 b (uri-miss)");
+}
