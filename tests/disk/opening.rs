@@ -78,6 +78,25 @@ async fn a_closed_store_has_nothing_and_takes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_closed_store_to_be_loaded() {
+    let directory = TempDir::new().expect("a directory");
+    let heads = Heads::make(1).await.remove(0);
+    let store = DiskStore::open(directory.path(), 8 * ROOM).expect("a store");
+    // So many that it takes longer to read them than to close it.
+    let puts = (0..10_000).map(|n| {
+        let (store, response) = (&store, response(&heads.first, content(n, 1, 16)));
+        async move { store.put(&key(n), response).await.expect("put must not fail") }
+    });
+    futures_util::future::join_all(puts).await;
+    store.close().await.expect("closed");
+    for _ in 0..10 {
+        let store = DiskStore::open(directory.path(), 8 * ROOM).expect("a store");
+        store.close().await.expect("closed");
+        store.loaded().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_known_is_refused_and_left_alone() {
     for (name, text) in
         [("version", "tower-cdn disk store, version 999\n"), ("version", ""), ("mine", "x")]

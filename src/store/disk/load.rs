@@ -21,6 +21,16 @@ const ROWS_AT_ONCE: usize = 4096;
 /// Before it is tried again, at first.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Progress {
+    Reading,
+    /// All that is stored is known, and so is what may go for something else.
+    Known,
+    /// What is not needed waits for the next commit as well; or the store is closed, and nothing more will be known.
+    Done,
+}
+
 /// Until it is done, or the store is closed.
 pub(super) fn run(shared: &Weak<Shared>) {
     let (mut found, mut next, mut session, mut pause) = (Found::default(), Some(0), None, PAUSE);
@@ -34,7 +44,10 @@ pub(super) fn run(shared: &Weak<Shared>) {
         match shared.index.rows(|rows| found.read(rows, from)) {
             Ok(Some(more)) => (next, pause) = (more, PAUSE),
             // Nobody can read now.
-            Ok(None) | Err(_) if shared.is_closed() => return,
+            Ok(None) | Err(_) if shared.is_closed() => {
+                shared.loading.send_replace(Progress::Done);
+                return;
+            }
             result => {
                 if let Err(fault) = result {
                     shared.send(Op::Broken { fault, opening });
@@ -51,6 +64,7 @@ pub(super) fn run(shared: &Weak<Shared>) {
     if strong.learn(found.rows, session) {
         strong.sweep(&found.files, session);
         strong.send(Op::Room);
+        strong.finish_loading(session);
     } else {
         drop(strong);
         run(shared);
@@ -115,8 +129,23 @@ impl Shared {
             order.insert(hash, stored);
         }
         *known = Known { order, gone: None };
-        self.loaded.send_replace(true);
+        self.loading.send_replace(Progress::Known);
         true
+    }
+
+    /// Unless it has begun again meanwhile.
+    fn finish_loading(&self, session: u32) {
+        let _known = self.known();
+        if self.session() == session {
+            self.loading.send_replace(Progress::Done);
+        }
+    }
+
+    /// Waits until it is as far as this.
+    pub(super) async fn loaded(&self, progress: Progress) {
+        let mut loading = self.loading.subscribe();
+        // The sender is there as long as this is.
+        _ = loading.wait_for(|reached| *reached >= progress).await;
     }
 
     /// Removes files that no row has. What came since the store was opened has a name that tells so.

@@ -29,6 +29,7 @@ pub use stats::DiskStats;
 use super::Store;
 use crate::{CacheKey, StoreError, StoredHead, StoredResponse};
 use bytes::Bytes;
+use load::Progress;
 use queue::Op;
 use shared::Shared;
 use std::{
@@ -114,15 +115,13 @@ impl DiskStore {
         }
     }
 
-    /// Waits until all that is stored is known, which is found out in the background after opening. Responses are got and put before that; only where there
-    /// is no room left, a put waits for it.
+    /// Waits until all that is stored is known, and what nobody needs, or has no room, is to go with the next commit. That is found out in the background
+    /// after opening. Responses are got and put before that; only where there is no room left, a put waits for it. A closed store is not waited for.
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn loaded(&self) {
-        let mut loaded = self.shared().loaded.subscribe();
-        // The sender is there as long as this store is.
-        _ = loaded.wait_for(|loaded| *loaded).await;
+        self.shared().loaded(Progress::Done).await;
     }
 
     /// Writes what waits, and closes the store: the directory can be opened again, also after the machine went down. From then on nothing is there.

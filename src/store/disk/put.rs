@@ -3,6 +3,7 @@
 use super::{
     blocking,
     file::{BLOCK, NewFile},
+    load::Progress,
     queue::Op,
     row::{Header, Row},
     shared::Shared,
@@ -165,8 +166,7 @@ impl Shared {
             return Ok(());
         }
         // Nobody knows what may go until all that is stored is known.
-        let mut loaded = self.loaded.subscribe();
-        loaded.wait_for(|loaded| *loaded).await.map_err(StoreError::new)?;
+        self.loaded(Progress::Known).await;
         for _ in 0..ATTEMPTS {
             self.submit(Op::Room).await?;
             if self.has_room() {

@@ -6,6 +6,7 @@ use super::{
     error::{Fault, OpenError, Reason},
     hash,
     index::Index,
+    load::{self, Progress},
     meta::{self, Meta},
     options::DiskBuilder,
     order::{Order, Stored},
@@ -40,7 +41,7 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) writer: Mutex<Writer>,
     pub(super) notes: Mutex<BTreeMap<u64, Bytes>>,
-    pub(super) loaded: watch::Sender<bool>,
+    pub(super) loading: watch::Sender<Progress>,
     /// Who may write files at once.
     pub(super) writing: Semaphore,
     /// Bytes that wait to be written.
@@ -143,7 +144,7 @@ impl Shared {
             queue: Queue::default(),
             writer: Mutex::new(writer),
             notes: Mutex::new(notes),
-            loaded: watch::Sender::new(false),
+            loading: watch::Sender::new(Progress::Reading),
             writing: Semaphore::new(WRITERS),
             queued: AtomicU64::new(0),
             usage: AtomicU64::new(index.allocated().saturating_add(meta.content)),
@@ -159,7 +160,7 @@ impl Shared {
 
     fn begin_loading(self: &Arc<Self>) -> std::io::Result<()> {
         let shared = Arc::downgrade(self);
-        blocking::thread(move || super::load::run(&shared))
+        blocking::thread(move || load::run(&shared))
     }
 
     /// The index is lost. Nothing is stored any more; files are removed in the background.
@@ -171,10 +172,10 @@ impl Shared {
         let mut known = self.known();
         self.session.store(session(), Ordering::Relaxed);
         *known = Known { gone: Some(HashSet::new()), ..Known::default() };
-        let was_loaded = self.loaded.send_replace(false);
+        let before = self.loading.send_replace(Progress::Reading);
         drop(known);
         // Whoever is loading begins again as well.
-        if was_loaded { Ok(self.begin_loading()?) } else { Ok(()) }
+        if before == Progress::Reading { Ok(()) } else { Ok(self.begin_loading()?) }
     }
 
     pub(super) fn known(&self) -> MutexGuard<'_, Known> {
