@@ -134,6 +134,8 @@ mod tests {
     use super::*;
     use crate::plan::{Host, OriginLimits};
     use crate::response::Framing;
+    use socket2::SockRef;
+    use std::cell::RefCell;
     use std::io::{BufRead, BufReader, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::mpsc;
@@ -154,18 +156,35 @@ mod tests {
         request.body(body).expect("a request")
     }
 
+    thread_local! {
+        /// The last connection that was made here.
+        static CONNECTION: RefCell<Option<TcpStream>> = const { RefCell::new(None) };
+    }
+
+    fn looking(tcp: TokioIo<tokio::net::TcpStream>) -> TokioIo<Wire> {
+        let connection = SockRef::from(tcp.inner()).try_clone().expect("another handle");
+        CONNECTION.set(Some(connection.into()));
+        wire::looking(tcp)
+    }
+
+    /// What the origin has done may take a while to arrive.
+    fn wait_for_the_end() {
+        let connection = CONNECTION.take().expect("a connection");
+        while !matches!(connection.peek(&mut [0]), Ok(0)) {
+            thread::yield_now();
+        }
+    }
+
     #[test]
     fn a_request_that_was_not_written_comes_back_whole() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let (close, closing) = mpsc::channel();
-        let (closed, is_closed) = mpsc::channel();
         let origin = thread::spawn(move || {
             let (mut first, _) = listener.accept().expect("a connection");
             answer(&mut first);
             closing.recv().expect("the client has its answer");
             drop(first);
-            closed.send(()).expect("the client waits");
             let (mut second, _) = listener.accept().expect("another connection");
             answer(&mut second)
         });
@@ -179,7 +198,8 @@ mod tests {
             .build()
             .expect("a runtime");
         runtime.block_on(async {
-            let clients = Clients::new(&plan, false);
+            let requests = client(&plan, false, looking);
+            let clients = Clients { requests, ..Clients::new(&plan, false) };
             let first = clients.send(request(&plan), false);
             clients.response(first).await.expect("an answer");
             for _ in 0..100 {
@@ -187,7 +207,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             close.send(()).expect("the origin waits");
-            is_closed.recv().expect("the origin closes");
+            wait_for_the_end();
             let Sent { head, again } = clients.send(request(&plan), false);
             let error = head.await.expect_err("nobody reads it");
             let unsent = wire::unsent(&error).expect("it was not written");
