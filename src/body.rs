@@ -6,7 +6,7 @@ use pin_project_lite::pin_project;
 use std::{
     collections::VecDeque,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 pin_project! {
@@ -73,17 +73,15 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Poll::Ready(match self.project().inner.project() {
-            InnerProj::Forwarded { body } => {
-                ready!(body.poll_frame(cx)).map(|frame| frame.map_err(Into::into))
-            }
-            InnerProj::Stored { body } => ready!(Pin::new(body).poll_frame(cx)),
+        match self.project().inner.project() {
+            InnerProj::Forwarded { body } => body.poll_frame(cx).map_err(Into::into),
+            InnerProj::Stored { body } => Pin::new(body).poll_frame(cx),
             InnerProj::Begun { read, rest } => match read.pop_front() {
-                Some(next) => Some(next),
-                None => ready!(rest.as_mut().poll_frame(cx)),
+                Some(next) => Poll::Ready(Some(next)),
+                None => rest.as_mut().poll_frame(cx),
             },
-            InnerProj::Empty => None,
-        })
+            InnerProj::Empty => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -60,6 +60,7 @@ impl Clock {
     }
 
     /// Both clocks at one instant.
+    #[inline]
     pub(crate) fn read(&self) -> Moment {
         Moment { wall: self.now(), monotonic: Some(Instant::now()) }
     }
@@ -89,6 +90,7 @@ pub(crate) struct Moment {
 impl Moment {
     /// `resident_time` of RFC 9111 section 4.2.3: the larger of what the two clocks say. `None` if only the wall clock
     /// can tell and it was set back: how old a response is, is not known then.
+    #[inline]
     pub(crate) fn since(&self, earlier: &Self) -> Option<Duration> {
         let wall = self.wall.duration_since(earlier.wall).ok();
         match (self.monotonic, earlier.monotonic) {

@@ -75,24 +75,40 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        if self.engines.has_error_pages()
-            && let Some(again) = error_page::Again::of(&request)
-        {
-            let first = self.answer(request);
-            if let Inner::Ready { response: Some(response) } = &first.inner
-                && self.engines.error_page(response.status()).is_none()
-            {
-                return first;
-            }
-            let engines = Arc::clone(&self.engines);
-            return ResponseFuture::boxed(error_page::respond(first, self.clone(), engines, again));
+        if self.engines.has_error_pages() {
+            self.answer_or_page(request)
+        } else {
+            self.answer(request)
         }
-        self.answer(request)
     }
 }
 
 impl<S> CdnCache<S> {
+    /// The answer to this request, or the page that is to take its place. Apart, so that what has no pages does not move its request for them.
+    #[inline(never)]
+    fn answer_or_page<Q, B>(&self, request: Request<Q>) -> ResponseFuture<S, Q, B>
+    where
+        S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        Q: Body + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let again = error_page::Again::of(&request);
+        let first = self.answer(request);
+        let Some(again) = again else { return first };
+        if let Inner::Ready { response: Some(response) } = &first.inner
+            && self.engines.error_page(response.status()).is_none()
+        {
+            return first;
+        }
+        let engines = Arc::clone(&self.engines);
+        ResponseFuture::boxed(error_page::respond(first, self.clone(), engines, again))
+    }
+
     /// The answer to this very request, error or not.
+    #[inline]
     pub(crate) fn answer<Q, B>(&self, mut request: Request<Q>) -> ResponseFuture<S, Q, B>
     where
         S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
@@ -121,14 +137,17 @@ impl<S> CdnCache<S> {
                 Pass::Loop => ResponseFuture::ready(engine.refuse_loop()),
             };
         }
+        let (mut head, body) = request.into_parts();
         let mut answer = Response::new(CacheBody::empty());
-        match engine.begin(request, &mut answer) {
-            None => ResponseFuture::ready(answer),
-            Some(Begin::Forward(request, status)) => {
+        match engine.begin(&mut head, &body, &mut answer) {
+            Begin::Answered => ResponseFuture::ready(answer),
+            Begin::Forward(status) => {
+                let request = Request::from_parts(head, body);
                 ResponseFuture::forward(origin(), request, engine, status)
             }
-            Some(Begin::Ask(asked, body, look)) => {
-                let engine = Arc::clone(engine);
+            // The body is empty, but only the client's side can make one of its kind.
+            Begin::Ask(asks, look) => {
+                let (engine, asked) = (Arc::clone(engine), Arc::new(asks.with(head)));
                 ResponseFuture::boxed(respond(engine, origin(), asked, body, look))
             }
         }

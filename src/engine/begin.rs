@@ -21,15 +21,28 @@ use crate::{
 };
 use http::{HeaderMap, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body;
-use std::sync::Arc;
 
-/// What becomes of a GET or HEAD that is not answered at once.
-#[expect(clippy::large_enum_variant, reason = "a box would cost more than moving it once")]
-pub(crate) enum Begin<Q> {
+/// What becomes of a GET or HEAD.
+pub(crate) enum Begin {
+    Answered,
     /// It takes no part: forwarded as it came, but for its host and what it says of its way.
-    Forward(Request<Q>, CacheStatus),
+    Forward(CacheStatus),
     /// It needs the store, or the inner service.
-    Ask(Arc<Asked>, Q, Option<Box<LookUp>>),
+    Ask(Asks, Option<Box<LookUp>>),
+}
+
+/// What is known of a request that takes part, but for its head, which stays where it is.
+pub(crate) struct Asks {
+    primary: CacheKey,
+    directives: RequestDirectives,
+    conditions: bool,
+}
+
+impl Asks {
+    pub(crate) fn with(self, head: Parts) -> Asked {
+        let Self { primary, directives, conditions } = self;
+        Asked { head, primary, directives, asks: conditions }
+    }
 }
 
 /// What becomes of a request with a method that no stored response answers.
@@ -54,50 +67,49 @@ pub(crate) struct Asked {
 }
 
 impl Engine {
-    /// Begins a GET or HEAD. `answer` is an empty response, which has become the answer if nothing is left to do: a response is large, and made where it stays.
+    /// Begins a GET or HEAD. `answer` is an empty response, which has become the answer if nothing is left to do. Requests and responses are large, and stay
+    /// where they are.
     pub(crate) fn begin<Q: Body, B>(
         &self,
-        request: Request<Q>,
+        head: &mut Parts,
+        body: &Q,
         answer: &mut Response<CacheBody<B>>,
-    ) -> Option<Begin<Q>> {
-        let (mut head, body) = request.into_parts();
+    ) -> Begin {
         let survey = Survey::of(&head.headers);
         if survey.cdn_loop && self.is_loop(&head.headers) {
             *answer = self.refuse_loop();
-            return None;
+            return Begin::Answered;
         }
-        if let Some(detail) = self.stays_out(&head, &body, &survey) {
-            let status = CacheStatus::forwarded(Forward::Bypass).detail_of(detail);
+        if let Some(detail) = self.stays_out(head, body, &survey) {
             self.mark(head.version, &mut head.headers);
-            return Some(Begin::Forward(Request::from_parts(head, body), status));
+            return Begin::Forward(CacheStatus::forwarded(Forward::Bypass).detail_of(detail));
         }
         let (has_directives, has_conditions) = (survey.directives, survey.conditions);
-        let keyed = match self.keys.surveyed_key(&head, &survey) {
+        let mut keyed = self.keys.surveyed_key(head, &survey);
+        // A key is large, and stays where it was made.
+        let keyed = match &mut keyed {
             Ok(keyed) => keyed,
             Err(NoKey::Malformed) => {
                 *answer = self.refuse(StatusCode::BAD_REQUEST, Detail::BadRequest);
-                return None;
+                return Begin::Answered;
             }
             Err(reason @ (NoKey::TooLong | NoKey::NoHost)) => {
                 let detail = match reason {
                     NoKey::TooLong => Detail::TooLong,
                     _ => Detail::NotCacheable,
                 };
-                let status = CacheStatus::forwarded(Forward::Bypass).detail_of(detail);
                 self.mark(head.version, &mut head.headers);
-                return Some(Begin::Forward(Request::from_parts(head, body), status));
+                return Begin::Forward(CacheStatus::forwarded(Forward::Bypass).detail_of(detail));
             }
         };
-        self.keys.prepare(&mut head, keyed.query);
+        self.keys.prepare(head, keyed.query.take());
         let directives =
             if has_directives { self.directives(&head.headers) } else { Default::default() };
-        let asks = has_conditions;
-        match self.hit(&mut head, &keyed.key, &directives, asks, answer) {
-            Ok(()) => None,
-            // The body is empty, but only the client's side can make one of its kind.
+        match self.hit(head, &keyed.key, &directives, has_conditions, answer) {
+            Ok(()) => Begin::Answered,
             Err(look) => {
-                let asked = Asked { head, primary: keyed.key, directives, asks };
-                Some(Begin::Ask(Arc::new(asked), body, look))
+                let primary = keyed.key.clone();
+                Begin::Ask(Asks { primary, directives, conditions: has_conditions }, look)
             }
         }
     }
@@ -135,8 +147,9 @@ impl Engine {
         asks: bool,
         answer: &mut Response<CacheBody<B>>,
     ) -> Result<(), Option<Box<LookUp>>> {
-        match self.peek(primary, head).ok_or(None)? {
-            Peeked::Plain(found) => {
+        match self.peek(primary, head) {
+            None => Err(None),
+            Some(Peeked::Plain(found)) => {
                 let freshness = found.head.freshness(&self.clock.read());
                 if self.judge(directives, &found.head, freshness) == Verdict::Fresh {
                     self.hit_at_once(head, found, freshness, asks, answer);
@@ -145,7 +158,7 @@ impl Engine {
                     Err(Some(Box::new(LookUp::plain(primary.clone(), found))))
                 }
             }
-            Peeked::Other(look) => {
+            Some(Peeked::Other(look)) => {
                 let freshness = look.found.as_ref().and_then(|found| {
                     let freshness = found.head.freshness(&self.clock.read());
                     let verdict = self.judge_found(directives, &look, found, freshness);

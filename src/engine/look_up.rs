@@ -89,21 +89,24 @@ pub(crate) enum Peeked {
 impl Engine {
     /// The same as [`look_up`](Self::look_up), if the store can tell at once: the path of a hit. `None` means that it cannot.
     pub(crate) fn peek(&self, primary: &CacheKey, request: &request::Parts) -> Option<Peeked> {
-        let Some(stored) = self.peek_at(primary) else {
+        let Some((kind, content)) = self.peek_at(primary) else {
             return self.shared.peek_tells_all.then(|| Peeked::Other(self.nothing(primary)));
         };
-        let index = match self.read(primary, stored) {
+        let index = match kind {
             // It may fail while it is read, and who answers at once has nobody to ask then.
-            Read::Response(found) if !found.content.is_in_memory() => return None,
-            Read::Response(found) if found.head.rare.part.is_none() => {
-                return Some(Peeked::Plain(found));
-            }
-            Read::Response(found) => {
-                let look = LookUp::of(primary.clone(), None, Some(found), request);
-                return Some(Peeked::Other(look));
-            }
-            Read::Variants(index) => index,
-            Read::Stale(_) | Read::Gone => return None,
+            Kind::Response(_) if !content.is_in_memory() => return None,
+            Kind::Response(head) => match self.validity(primary, &head) {
+                Validity::Valid if head.rare.part.is_none() => {
+                    return Some(Peeked::Plain(Found { head, content }));
+                }
+                Validity::Valid => {
+                    let found = Some(Found { head, content });
+                    let look = LookUp::of(primary.clone(), None, found, request);
+                    return Some(Peeked::Other(look));
+                }
+                Validity::Soft(_) | Validity::Hard => return None,
+            },
+            Kind::Variants(index) => index,
         };
         let mut best = Best::default();
         for key in index.candidates(primary, &request.headers) {

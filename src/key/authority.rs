@@ -15,6 +15,11 @@ impl<'a> Authority<'a> {
             return None;
         }
         let is_plain = seen & DELIMITER == 0;
+        let has_capitals = seen & CAPITAL != 0;
+        if is_plain && authority.last().is_some_and(|last| *last != b'.') {
+            // As nearly everybody is called.
+            return Some(Self { host: authority, port: b"", has_capitals });
+        }
         let colon = if is_plain { None } else { authority.iter().rposition(|b| *b == b':') };
         let (host, port) = colon
             .and_then(|at| Some((authority.get(..at)?, authority.get(at.checked_add(1)?..)?)))
@@ -29,7 +34,7 @@ impl<'a> Authority<'a> {
                     && (is_bracketed || !host.contains(&b':'))
                     && port.len() <= 5
                     && port.iter().all(u8::is_ascii_digit));
-        sound.then_some(Self { host, port, has_capitals: seen & CAPITAL != 0 })
+        sound.then_some(Self { host, port, has_capitals })
     }
 }
 

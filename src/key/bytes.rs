@@ -9,14 +9,21 @@ const LONG_OVERHEAD: usize = 48;
 
 #[derive(Clone)]
 pub(super) enum KeyBytes {
-    Short { len: u8, bytes: [u8; IN_PLACE] },
+    Short(Short),
     Long(Bytes),
 }
 
+#[derive(Clone)]
+pub(super) struct Short {
+    len: u8,
+    bytes: [u8; IN_PLACE],
+}
+
 impl KeyBytes {
+    #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Short(short) => short.as_slice(),
             Self::Long(bytes) => bytes,
         }
     }
@@ -24,9 +31,27 @@ impl KeyBytes {
     /// Bytes that do not lie in place.
     pub(super) fn elsewhere(&self) -> usize {
         match self {
-            Self::Short { .. } => 0,
+            Self::Short(_) => 0,
             Self::Long(bytes) => bytes.len().saturating_add(LONG_OVERHEAD),
         }
+    }
+}
+
+impl Short {
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Makes it longer by so much, if that lies in place.
+    #[inline]
+    fn grow(&mut self, by: usize) -> Option<&mut [u8]> {
+        let from = usize::from(self.len);
+        let to = from.saturating_add(by);
+        let grown = self.bytes.get_mut(from..to)?;
+        // No more than there are.
+        self.len = to as u8;
+        Some(grown)
     }
 }
 
@@ -41,66 +66,69 @@ impl From<Bytes> for KeyBytes {
     }
 }
 
-/// The bytes of a key that is being made.
+/// The bytes of a key that is being made, where they are to lie.
 pub(super) struct Building {
-    len: usize,
-    short: [u8; IN_PLACE],
+    short: Short,
     /// All of it, once it is too long.
     long: Vec<u8>,
 }
 
 impl Default for Building {
     fn default() -> Self {
-        Self { len: 0, short: [0; IN_PLACE], long: Vec::new() }
+        Self { short: Short { len: 0, bytes: [0; IN_PLACE] }, long: Vec::new() }
     }
 }
 
 impl Building {
     pub(super) fn extend(&mut self, more: &[u8]) {
-        let end = self.len.saturating_add(more.len());
-        if let Some(free) = self.short.get_mut(self.len..end) {
-            free.copy_from_slice(more);
-        } else {
-            if self.long.is_empty() {
-                self.long.reserve(end.saturating_add(IN_PLACE));
-                self.long.extend_from_slice(self.short.get(..self.len).unwrap_or_default());
+        if self.long.is_empty() {
+            if let Some(place) = self.short.grow(more.len()) {
+                place.copy_from_slice(more);
+                return;
             }
-            self.long.extend_from_slice(more);
+            self.long.reserve(more.len().saturating_add(2 * IN_PLACE));
+            self.long.extend_from_slice(self.short.as_slice());
         }
-        self.len = end;
+        self.long.extend_from_slice(more);
     }
 
-    /// A tag, a length of less than 255 and a part, with one look at the room that is left.
+    /// A tag, a length of one byte and a part, with one look at the room that is left. False, and nothing was done, if they do not lie in place.
     #[inline]
-    pub(super) fn push_short(&mut self, tag: u8, length: u8, part: &[u8]) {
-        let end = self.len.saturating_add(2).saturating_add(part.len());
-        if let Some([tag_at, length_at, free @ ..]) = self.short.get_mut(self.len..end) {
-            *tag_at = tag;
-            *length_at = length;
-            free.copy_from_slice(part);
-            self.len = end;
-        } else {
-            self.extend(&[tag, length]);
-            self.extend(part);
+    pub(super) fn push_in_place(&mut self, tag: u8, part: &[u8]) -> bool {
+        if !self.long.is_empty() {
+            return false;
         }
+        let Some([tag_at, length_at, place @ ..]) = self.short.grow(part.len().saturating_add(2))
+        else {
+            return false;
+        };
+        *tag_at = tag;
+        // No longer than the place.
+        *length_at = part.len() as u8;
+        place.copy_from_slice(part);
+        true
     }
 
     pub(super) fn len(&self) -> usize {
-        self.len
+        if self.long.is_empty() { usize::from(self.short.len) } else { self.long.len() }
     }
 
     /// What was added since then, in small letters.
     pub(super) fn make_lowercase(&mut self, from: usize) {
-        let all = if self.long.is_empty() { self.short.as_mut_slice() } else { &mut self.long };
-        if let Some(added) = all.get_mut(from..self.len) {
+        let Short { len, bytes } = &mut self.short;
+        let all = match bytes.get_mut(..usize::from(*len)) {
+            Some(short) if self.long.is_empty() => short,
+            _ => &mut self.long,
+        };
+        if let Some(added) = all.get_mut(from..) {
             added.make_ascii_lowercase();
         }
     }
 
+    #[inline]
     pub(super) fn finish(self) -> KeyBytes {
         if self.long.is_empty() {
-            let len = u8::try_from(self.len).unwrap_or_default();
-            KeyBytes::Short { len, bytes: self.short }
+            KeyBytes::Short(self.short)
         } else {
             KeyBytes::Long(Bytes::from(self.long.into_boxed_slice()))
         }
@@ -121,7 +149,7 @@ mod tests {
                 assert_eq!(building.len(), total);
                 let made = building.finish();
                 assert_eq!(made.as_slice(), all, "{total} by {step}");
-                assert_eq!(matches!(made, KeyBytes::Short { .. }), total <= IN_PLACE);
+                assert_eq!(matches!(made, KeyBytes::Short(_)), total <= IN_PLACE);
                 assert_eq!(KeyBytes::from(Bytes::from(all.clone())).as_slice(), all);
             }
         }

@@ -46,6 +46,7 @@ impl CacheKey {
         Self::new(KeyBytes::from(bytes.into()))
     }
 
+    #[inline]
     fn new(bytes: KeyBytes) -> Self {
         Self { hash: hash::of(bytes.as_slice()), bytes }
     }
@@ -227,13 +228,10 @@ impl Key {
 
     #[inline]
     fn push(&mut self, tag: Tag, part: &[u8]) {
-        match u8::try_from(part.len()) {
-            Ok(short) if short < LONG => self.0.push_short(tag as u8, short, part),
-            _ => {
-                self.0.extend(&[tag as u8]);
-                self.length(part.len());
-                self.0.extend(part);
-            }
+        if !self.0.push_in_place(tag as u8, part) {
+            self.0.extend(&[tag as u8]);
+            self.length(part.len());
+            self.0.extend(part);
         }
     }
 
@@ -254,6 +252,7 @@ impl Key {
         }
     }
 
+    #[inline]
     fn finish(self) -> CacheKey {
         CacheKey::new(self.0.finish())
     }

@@ -1,5 +1,5 @@
 //! What the fields of a request are about, found in one pass: a question about a field that is not there costs as much as one about a field that is.
-use super::topic::{Topic, Topics};
+use super::topic::{LONGEST, Place, Topic, Topics};
 use http::{HeaderMap, HeaderValue};
 
 /// Which fields a request has, as far as its way through the cache depends on it.
@@ -29,9 +29,17 @@ impl<'a> Survey<'a> {
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let topics = Topics::get();
         let mut found = Self::default();
+        let mut at_most = headers.len().saturating_mul(LONGEST);
         for (name, value) in headers {
-            let (topic, name_at_most) = topics.of(name);
-            found.at_most = found.at_most.saturating_add(name_at_most).saturating_add(value.len());
+            at_most = at_most.saturating_add(value.len());
+            let topic = match topics.place(name) {
+                Place::Empty => continue,
+                Place::Of(topic) => topic,
+                Place::Other => {
+                    at_most = at_most.saturating_add(name.as_str().len());
+                    Topic::of(name.as_str())
+                }
+            };
             match topic {
                 Topic::Nothing => {}
                 Topic::Directives => found.directives = true,
@@ -51,6 +59,7 @@ impl<'a> Survey<'a> {
                 Topic::Upgrade => found.upgrade = true,
             }
         }
+        found.at_most = at_most;
         found
     }
 }

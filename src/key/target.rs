@@ -26,7 +26,7 @@ impl KeyPolicy {
         let host = self.host(head, survey)?;
         let is_https = head.uri.scheme().map_or(self.https, |scheme| *scheme == Scheme::HTTPS);
         let mut parts = Key::default();
-        self.push_target(&mut parts, is_https, host, path, query.as_str())?;
+        push_target(&mut parts, is_https, host, path, query.as_str())?;
         for name in &self.headers {
             // What is stripped is not forwarded, and may not be keyed.
             if self.influential == Influential::Strip && influential::is_one(name.as_str()) {
@@ -75,46 +75,14 @@ impl KeyPolicy {
     }
 
     /// Brings a request into the form that its key speaks of: what is keyed is exactly what is forwarded.
+    #[inline]
     pub(crate) fn prepare(&self, head: &mut Parts, query: Option<String>) {
         if let Some(query) = query {
-            let path = head.uri.path();
-            let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-            let mut uri = head.uri.clone().into_parts();
-            uri.path_and_query = target.parse().ok();
-            if let Ok(changed) = Uri::from_parts(uri) {
-                head.uri = changed;
-            }
+            change_query(&mut head.uri, &query);
         }
         if self.influential == Influential::Strip {
             influential::remove(&mut head.headers);
         }
-    }
-
-    fn push_target(
-        &self,
-        parts: &mut Key,
-        is_https: bool,
-        authority: &[u8],
-        path: &str,
-        query: Option<&str>,
-    ) -> Result<(), NoKey> {
-        let Authority { host, port, has_capitals } =
-            Authority::read(authority).ok_or(NoKey::Malformed)?;
-        let (scheme, default_port) =
-            if is_https { ("https", b"443".as_slice()) } else { ("http", b"80".as_slice()) };
-        parts.push(Tag::Scheme, scheme.as_bytes());
-        parts.push(Tag::Host, host);
-        if has_capitals {
-            parts.0.make_lowercase(parts.0.len().saturating_sub(host.len()));
-        }
-        if !port.is_empty() && port != default_port {
-            parts.push(Tag::Port, port);
-        }
-        parts.push(Tag::Path, path.as_bytes());
-        if let Some(query) = query {
-            parts.push(Tag::Query, query.as_bytes());
-        }
-        Ok(())
     }
 
     fn push_cookies(&self, parts: &mut Key, headers: &HeaderMap) {
@@ -159,6 +127,47 @@ impl KeyPolicy {
         let kept = pairs.join("&");
         if kept == query { Query::Kept(Some(query)) } else { Query::Changed(kept) }
     }
+}
+
+fn change_query(uri: &mut Uri, query: &str) {
+    let path = uri.path();
+    let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = target.parse().ok();
+    if let Ok(changed) = Uri::from_parts(parts) {
+        *uri = changed;
+    }
+}
+
+/// The target URI, with its host in small letters.
+fn push_target(
+    parts: &mut Key,
+    is_https: bool,
+    authority: &[u8],
+    path: &str,
+    query: Option<&str>,
+) -> Result<(), NoKey> {
+    let Authority { host, port, has_capitals } =
+        Authority::read(authority).ok_or(NoKey::Malformed)?;
+    // Apart, so that the compiler knows their lengths.
+    if is_https {
+        parts.push(Tag::Scheme, b"https");
+    } else {
+        parts.push(Tag::Scheme, b"http");
+    }
+    parts.push(Tag::Host, host);
+    if has_capitals {
+        parts.0.make_lowercase(parts.0.len().saturating_sub(host.len()));
+    }
+    let default_port: &[u8] = if is_https { b"443" } else { b"80" };
+    if !port.is_empty() && port != default_port {
+        parts.push(Tag::Port, port);
+    }
+    parts.push(Tag::Path, path.as_bytes());
+    if let Some(query) = query {
+        parts.push(Tag::Query, query.as_bytes());
+    }
+    Ok(())
 }
 
 enum Query<'a> {

@@ -39,7 +39,7 @@ impl Topics {
         let mut topics = [const { None }; SLOTS];
         for name in KNOWN.into_iter().chain(influential::NAMES) {
             let name = HeaderName::from_static(name);
-            if let Some(place) = slot(&name).and_then(|slot| topics.get_mut(slot)) {
+            if let Some(place) = topics.get_mut(slot(&name)) {
                 let topic = Topic::of(name.as_str());
                 *place = Some((name, topic));
             }
@@ -47,20 +47,30 @@ impl Topics {
         Self(topics)
     }
 
-    /// And how long the name is at most, which costs nothing.
+    /// What is known of a name without a look at its text.
     #[inline]
-    pub(super) fn of(&self, name: &HeaderName) -> (Topic, usize) {
-        match slot(name).and_then(|slot| self.0.get(slot)) {
-            Some(None) => (Topic::Nothing, LONGEST),
-            Some(Some((of, topic))) if of == name => (*topic, LONGEST),
-            _ => (Topic::of(name.as_str()), name.as_str().len()),
+    pub(super) fn place(&self, name: &HeaderName) -> Place {
+        match self.0.get(slot(name)) {
+            Some(None) => Place::Empty,
+            Some(Some((of, topic))) if of == name => Place::Of(*topic),
+            _ => Place::Other,
         }
     }
 }
 
+/// What is found for a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is about nothing.
+    Empty,
+    Of(Topic),
+    /// To be told by its text, which may be longer than [`LONGEST`].
+    Other,
+}
+
 impl Topic {
     /// By the first letter, since most fields that are sent begin with another one.
-    fn of(name: &str) -> Self {
+    pub(super) fn of(name: &str) -> Self {
         let is_influential = match name.as_bytes().first() {
             Some(b'c') => match name {
                 "cache-control" => return Self::Directives,
@@ -86,7 +96,7 @@ impl Topic {
 const SLOTS: usize = 256;
 
 /// No name that `http` knows is longer.
-const LONGEST: usize = 40;
+pub(super) const LONGEST: usize = 40;
 
 /// All that are about something, but for the influential ones.
 const KNOWN: [&str; 15] = [
@@ -107,30 +117,30 @@ const KNOWN: [&str; 15] = [
     "upgrade",
 ];
 
-/// Where a name that is hashed as a number has its place.
+/// Where a name that is hashed as a number has its place; none of the slots if it is not.
 #[inline]
-fn slot(name: &HeaderName) -> Option<usize> {
-    let mut number = Number(Some(0));
+fn slot(name: &HeaderName) -> usize {
+    let mut number = Number(0);
     name.hash(&mut number);
-    number.0.map(|number| number % SLOTS)
+    number.0
 }
 
-/// The number that something is hashed as, if it is one.
-struct Number(Option<usize>);
+/// The number that something is hashed as at last, or [`SLOTS`].
+struct Number(usize);
 
 impl Hasher for Number {
     #[inline]
     fn write(&mut self, _: &[u8]) {
-        self.0 = None;
+        self.0 = SLOTS;
     }
 
     #[inline]
     fn write_isize(&mut self, number: isize) {
-        self.0 = self.0.map(|_| number.unsigned_abs());
+        self.0 = number.unsigned_abs();
     }
 
     fn finish(&self) -> u64 {
-        self.0.unwrap_or_default() as u64
+        self.0 as u64
     }
 }
 
@@ -142,14 +152,20 @@ mod tests {
     fn what_is_found_is_what_the_name_says() {
         let topics = Topics::get();
         for name in KNOWN.into_iter().chain(influential::NAMES) {
-            let topic = topics.of(&HeaderName::from_static(name)).0;
+            let topic = Topic::of(name);
             assert_ne!(topic, Topic::Nothing, "{name}");
-            assert_eq!(topic, Topic::of(name), "{name}");
+            let place = topics.place(&HeaderName::from_static(name));
+            assert!([Place::Of(topic), Place::Other].contains(&place), "{name}");
         }
         for name in ["accept", "age", "cookie", "if", "ranges", "sec-fetch-mode", "te", "x-a", "x"]
         {
-            assert_eq!(topics.of(&HeaderName::from_static(name)).0, Topic::Nothing, "{name}");
+            assert_eq!(Topic::of(name), Topic::Nothing, "{name}");
+            let place = topics.place(&HeaderName::from_static(name));
+            assert!([Place::Empty, Place::Other].contains(&place), "{name}");
         }
-        assert_eq!(topics.of(&HeaderName::from_static("if-unknown")).0, Topic::Condition);
+        assert_eq!(topics.place(&HeaderName::from_static("if-unknown")), Place::Other);
+        assert_eq!(Topic::of("if-unknown"), Topic::Condition);
+        assert_eq!(topics.place(&http::header::HOST), Place::Of(Topic::Host));
+        assert_eq!(topics.place(&http::header::ACCEPT), Place::Empty);
     }
 }

@@ -84,10 +84,10 @@ pub(crate) fn judge(
         return Verdict::MustAsk(Forward::Request);
     }
     if freshness.is_fresh() {
-        let left = freshness.lifetime.saturating_sub(freshness.current_age);
+        let left = || freshness.lifetime.saturating_sub(freshness.current_age);
         // Section 5.2.1.3.
         return match request.min_fresh {
-            Some(wanted) if left < wanted => Verdict::MustAsk(Forward::Request),
+            Some(wanted) if left() < wanted => Verdict::MustAsk(Forward::Request),
             _ => Verdict::Fresh,
         };
     }

@@ -185,11 +185,12 @@ impl Body for ContentBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         // What most hits are, where the caller can inline it.
-        match &mut self.reading {
-            Reading::Bytes(bytes) if !bytes.is_empty() => {
+        match &mut *self {
+            Self { reading: Reading::Bytes(bytes), .. } if !bytes.is_empty() => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
             }
-            _ => self.poll_next(cx),
+            Self { reading: Reading::Bytes(_), trailers: None } => Poll::Ready(None),
+            body => body.poll_next(cx),
         }
     }
 

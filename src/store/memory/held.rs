@@ -42,6 +42,17 @@ impl Held {
         }
     }
 
+    /// What is under the key that it is stored under.
+    #[inline]
+    pub(super) fn under(self, key: &CacheKey) -> Option<(Kind, Content)> {
+        match self.head {
+            HeldHead::Keyed(kind) => Some((kind, self.content)),
+            HeldHead::Other(head) => {
+                StoredResponse { head: *head, content: self.content }.under(key)
+            }
+        }
+    }
+
     #[inline]
     pub(super) fn response(self, key: &CacheKey) -> StoredResponse {
         let head = match self.head {

@@ -3,7 +3,7 @@ mod held;
 mod reading;
 
 use super::{Hashed, Store};
-use crate::{CacheKey, StoreError, StoredHead, StoredResponse};
+use crate::{CacheKey, Content, StoreError, StoredHead, StoredResponse, stored::Kind};
 use held::{Evictions, Held, Weights};
 use quick_cache::{
     OptionsBuilder,
@@ -95,6 +95,12 @@ impl MemoryStore {
     /// What one response may weigh. More would not be kept.
     fn largest(&self) -> u64 {
         self.cache.shard_capacity() / 16 * 15
+    }
+
+    /// As [`Store::peek`], without a head that has its key.
+    #[inline]
+    pub(super) fn peek_under(&self, key: &CacheKey) -> Option<(Kind, Content)> {
+        self.cache.get(key)?.under(key)
     }
 }
 
