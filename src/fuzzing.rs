@@ -24,6 +24,7 @@ use crate::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use std::{
+    borrow::Cow,
     ops::Range,
     time::{Duration, SystemTime},
 };
@@ -67,7 +68,6 @@ as_they_are! {
     range::content_range(part: &Range<u64>, len: u64) -> String;
     range::request_for(part: &Range<u64>) -> String;
     selecting::content_language(response: &HeaderMap) -> Option<Vec<u8>>;
-    selecting::normalised(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>>;
     selecting::preferred_language(request: &HeaderMap) -> Option<Vec<u8>>;
     storing::content_length(headers: &HeaderMap) -> Result<Option<u64>, ()>;
     validation::add_validators(request: &mut HeaderMap, stored: &HeaderMap) -> ();
@@ -75,6 +75,11 @@ as_they_are! {
     validation::freshen(stored: &mut HeaderMap, update: &HeaderMap) -> ();
     validation::identifies(stored: &HeaderMap, update: &HeaderMap) -> bool;
     validation::is_same_strong(a: &HeaderMap, b: &HeaderMap) -> bool;
+}
+
+/// `selecting::normalised`.
+pub fn normalised(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>> {
+    selecting::normalised(name, request).map(Cow::into_owned)
 }
 
 /// `stored::compact`, with room for some content.

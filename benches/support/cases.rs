@@ -7,8 +7,8 @@ use super::{
     request::{browser, browser_with},
     scenes::{
         Scene, alone, at_once, floor_among, floor_hit, floor_miss, hit, hit_among,
-        hit_behind_behaviours, hit_under, hit_variants, hit_without_extension, long, long_alone,
-        mapped, miss, nothing, pass, pass_untold, revalidation,
+        hit_behind_behaviours, hit_encoded, hit_under, hit_variants, hit_without_extension, long,
+        long_alone, mapped, miss, nothing, pass, pass_untold, revalidation,
     },
 };
 use futures_util::future::{FutureExt, LocalBoxFuture};
@@ -64,6 +64,7 @@ pub(crate) const CASES: &[Case] = cases! {
     "hit/75-behaviours", 1000: hit_behind_behaviours(75, browser(SCRIPT), KIB);
     "hit/64KiB", 1000: hit(Origin::new(64 * KIB), browser(SCRIPT), 64 * KIB);
     "hit/1MiB", 1000: hit(Origin::new(MIB), browser(SCRIPT), MIB);
+    "hit/encoded", 1000: hit_encoded();
     "hit/1-variant", 1000: hit_variants(1);
     "hit/16-variants", 1000: hit_variants(16);
     "hit/among-1000", 2000: hit_among(1_000);

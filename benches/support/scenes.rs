@@ -147,6 +147,13 @@ pub(crate) async fn hit_variants(count: usize) -> Scene {
     Edge::new(origin).hits(asks.into_iter(), ask, 1024).await
 }
 
+/// Hits on what nearly all that is compressed says it varies by.
+pub(crate) async fn hit_encoded() -> Scene {
+    let origin = Origin::new(1024).without(header::SERVER).with(header::VARY, "accept-encoding");
+    let of = || browser("/a.js?v=3");
+    Edge::new(origin).hits([of()].into_iter(), of, 1024).await
+}
+
 /// Hits among many stored responses, spread over all of them.
 pub(crate) async fn hit_among(count: usize) -> Scene {
     let mut step = Spread::new(count);

@@ -149,21 +149,22 @@ impl Engine {
     ) -> Result<(), Option<Box<LookUp>>> {
         match self.peek(primary, head) {
             None => Err(None),
-            Some(Peeked::Plain(found)) => {
-                let freshness = found.head.freshness(&self.clock.read());
-                if self.judge(directives, &found.head, freshness) == Verdict::Fresh {
+            Some(Peeked::Plain(found)) => match self.freshness(directives, &found) {
+                Some(freshness) => {
                     self.hit_at_once(head, found, freshness, asks, answer);
                     Ok(())
-                } else {
-                    Err(Some(Box::new(LookUp::plain(primary.clone(), found))))
                 }
+                None => Err(Some(Box::new(LookUp::plain(primary.clone(), found)))),
+            },
+            Some(Peeked::Variant(found)) => {
+                // Else it is looked up again, with all that a fetch has to know of variants.
+                let freshness = self.freshness(directives, &found).ok_or(None)?;
+                self.hit_at_once(head, found, freshness, asks, answer);
+                Ok(())
             }
             Some(Peeked::Other(look)) => {
-                let freshness = look.found.as_ref().and_then(|found| {
-                    let freshness = found.head.freshness(&self.clock.read());
-                    let verdict = self.judge_found(directives, &look, found, freshness);
-                    (verdict == Verdict::Fresh).then_some(freshness)
-                });
+                let found = look.found.as_ref();
+                let freshness = found.and_then(|found| self.freshness(directives, found));
                 match (freshness, look) {
                     (Some(freshness), LookUp { found: Some(found), .. }) => {
                         self.hit_at_once(head, found, freshness, asks, answer);
@@ -173,6 +174,14 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// If it may answer as it is.
+    #[inline]
+    fn freshness(&self, directives: &RequestDirectives, found: &Found) -> Option<Freshness> {
+        let freshness = found.head.freshness(&self.clock.read());
+        let is_fresh = self.judge(directives, &found.head, freshness) == Verdict::Fresh;
+        is_fresh.then_some(freshness)
     }
 
     fn hit_at_once<B>(

@@ -83,6 +83,8 @@ impl LookUp {
 pub(crate) enum Peeked {
     /// A response under the primary key, complete: most of what is stored, and nothing more needs to be known to answer with it.
     Plain(Found),
+    /// The variant that the request selects, complete. If it cannot answer, more has to be known of it.
+    Variant(Found),
     Other(LookUp),
 }
 
@@ -110,15 +112,20 @@ impl Engine {
         };
         let mut best = Best::default();
         for key in index.candidates(primary, &request.headers) {
-            let stored = self.peek_at(&key)?;
-            match self.read(primary, stored) {
-                Read::Response(found) if found.content.is_in_memory() => {
-                    best.offer(key, found);
+            match self.peek_at(&key)? {
+                (Kind::Response(head), content)
+                    if content.is_in_memory()
+                        && head.rare.part.is_none()
+                        && matches!(self.validity(primary, &head), Validity::Valid) =>
+                {
+                    best.offer(key, Found { head, content });
                 }
                 _ => return None,
             }
         }
-        best.select(primary, index, request).map(Peeked::Other)
+        let (key, found) = best.found?;
+        index.touch(&key);
+        Some(Peeked::Variant(found))
     }
 
     /// The same, if it is known at once that nothing is there: mostly so for a fetch that looks again.

@@ -4,6 +4,7 @@
 //! the operator decides. One file for one part of an RFC; the names are the RFC's own.
 pub(crate) mod cache_status;
 pub(crate) mod changed;
+mod codings;
 pub(crate) mod conditional;
 pub(crate) mod deception;
 pub(crate) mod directives;

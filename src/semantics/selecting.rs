@@ -1,6 +1,7 @@
 //! Which stored response a request selects (RFC 9111 section 4.1): `Vary`, and values made comparable.
-use super::fields;
+use super::{codings, fields};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::borrow::Cow;
 
 /// More nominated fields than this count as `*`.
 const MAX_NOMINATED: usize = 16;
@@ -37,23 +38,39 @@ impl Nominated {
 }
 
 /// The value of one nominated field in a form in which equal means "matches"; `None` if the request does not have it.
-pub(crate) fn normalised(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>> {
-    let mut lines = request.get_all(name).iter().peekable();
-    lines.peek()?;
+pub(crate) fn normalised<'a>(name: &HeaderName, request: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {
+    let mut lines = request.get_all(name).iter().map(HeaderValue::as_bytes);
+    let first = lines.next()?;
+    let is_only = lines.next().is_none();
+    let form = if is_only { as_it_is(name, first) } else { None };
+    Some(form.unwrap_or_else(|| in_full(name, request).into()))
+}
+
+/// The form of most values, which have one line: they have it already, or it is one of few.
+fn as_it_is<'a>(name: &HeaderName, line: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    match *name {
+        header::ACCEPT_ENCODING => codings::usual(line).map(Cow::Borrowed),
+        header::ACCEPT_LANGUAGE | header::ACCEPT_CHARSET => None,
+        // What has no white space is no other if that is taken away.
+        _ => (!line.iter().any(|byte| matches!(byte, b' ' | b'\t'))).then_some(line.into()),
+    }
+}
+
+fn in_full(name: &HeaderName, request: &HeaderMap) -> Vec<u8> {
     if *name == header::ACCEPT_ENCODING {
-        return Some(accept_encoding(request));
+        return codings::accepted(request);
     }
+    let lines = request.get_all(name).iter().map(HeaderValue::as_bytes);
     if SINGLE.contains(name) {
-        let lines: Vec<_> = lines.map(HeaderValue::as_bytes).collect();
         // No value has a line feed.
-        return Some(lines.join(&b'\n'));
+        return lines.collect::<Vec<_>>().join(&b'\n');
     }
-    let members: Vec<_> = lines.flat_map(|line| fields::all_members(line.as_bytes())).collect();
+    let members: Vec<_> = lines.flat_map(fields::all_members).collect();
     let mut value = members.join(&b',');
     if *name == header::ACCEPT_LANGUAGE || *name == header::ACCEPT_CHARSET {
         value.make_ascii_lowercase();
     }
-    Some(value)
+    value
 }
 
 /// Fields whose values are no lists: each byte of them may mean something. Of a field that nobody knows it is taken for granted that white space beside
@@ -70,34 +87,6 @@ static SINGLE: [HeaderName; 10] = [
     header::REFERER,
     header::USER_AGENT,
 ];
-
-/// What origins look at: whether `br` or `gzip` is accepted. Other codings keep their names, in order. The marks are bytes that no token has, and what is
-/// between the codings is in no value, so that no two requests that differ here give the same.
-fn accept_encoding(request: &HeaderMap) -> Vec<u8> {
-    let mut accepted: Vec<Vec<u8>> = fields::list(request, &header::ACCEPT_ENCODING)
-        .filter_map(|member| {
-            let (coding, weight) = member.split_at(fields::token_len(member));
-            // Whatever the syntax does not know is kept as it is: an origin may read it otherwise.
-            if coding.is_empty() || thousandths(weight).is_none() {
-                return Some([b"?", member].concat());
-            }
-            let coding = coding.to_ascii_lowercase();
-            // "identity" is always there unless it is refused.
-            let said = if is_zero_weight(weight) {
-                [b"(", coding.as_slice()].concat()
-            } else {
-                if coding == b"identity" {
-                    return None;
-                }
-                coding
-            };
-            Some(said)
-        })
-        .collect();
-    accepted.sort_unstable();
-    accepted.dedup();
-    accepted.join(&b'\n')
-}
 
 /// The language that a request likes best: the first among those with the highest weight (RFC 9110 section 12.5.4). `None` if that is any.
 pub(crate) fn preferred_language(request: &HeaderMap) -> Option<Vec<u8>> {
@@ -123,7 +112,7 @@ pub(crate) fn content_language(response: &HeaderMap) -> Option<Vec<u8>> {
 }
 
 /// `;q=` with up to three digits behind the dot; `None` if it is something else.
-fn thousandths(parameters: &[u8]) -> Option<u16> {
+pub(super) fn thousandths(parameters: &[u8]) -> Option<u16> {
     let Some(parameter) = fields::trim(parameters).strip_prefix(b";") else {
         return parameters.is_empty().then_some(1000);
     };
@@ -136,16 +125,6 @@ fn thousandths(parameters: &[u8]) -> Option<u16> {
         "0" if is_sound => format!("{fraction:0<3}").parse().ok(),
         _ => None,
     }
-}
-
-/// RFC 9110 section 12.4.2: a weight of zero refuses.
-fn is_zero_weight(parameters: &[u8]) -> bool {
-    let Some(weight) = parameters.split(|b| *b == b';').map(fields::trim).find_map(|parameter| {
-        parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))
-    }) else {
-        return false;
-    };
-    weight.first() == Some(&b'0') && weight.iter().all(|b| matches!(b, b'0' | b'.'))
 }
 
 #[cfg(test)]
@@ -180,7 +159,9 @@ mod tests {
 
     fn value(name: &str, lines: &[&str]) -> Option<String> {
         let map = map(&lines.iter().map(|l| (name, *l)).collect::<Vec<_>>());
-        normalised(&name.parse().unwrap(), &map).map(|v| String::from_utf8(v).unwrap())
+        let value = normalised(&name.parse().unwrap(), &map)?;
+        assert_eq!(value, in_full(&name.parse().unwrap(), &map), "{name} {lines:?}");
+        Some(String::from_utf8(value.into_owned()).unwrap())
     }
 
     #[test]
