@@ -146,8 +146,8 @@ impl<S> CdnCache<S> {
                 ResponseFuture::forward(origin(), request, engine, status)
             }
             // The body is empty, but only the client's side can make one of its kind.
-            Begin::Ask(asks, look) => {
-                let (engine, asked) = (Arc::clone(engine), Arc::new(asks.with(head)));
+            Begin::Ask(asking, look) => {
+                let (engine, asked) = (Arc::clone(engine), Arc::new(asking.with(head)));
                 ResponseFuture::boxed(respond(engine, origin(), asked, body, look))
             }
         }

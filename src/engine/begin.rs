@@ -28,20 +28,20 @@ pub(crate) enum Begin {
     /// It takes no part: forwarded as it came, but for its host and what it says of its way.
     Forward(CacheStatus),
     /// It needs the store, or the inner service.
-    Ask(Asks, Option<Box<LookUp>>),
+    Ask(Asking, Option<Box<LookUp>>),
 }
 
-/// What is known of a request that takes part, but for its head, which stays where it is.
-pub(crate) struct Asks {
+/// What becomes an [`Asked`] with its head, which stays where it is until then.
+pub(crate) struct Asking {
     primary: CacheKey,
     directives: RequestDirectives,
-    conditions: bool,
+    asks: bool,
 }
 
-impl Asks {
+impl Asking {
     pub(crate) fn with(self, head: Parts) -> Asked {
-        let Self { primary, directives, conditions } = self;
-        Asked { head, primary, directives, asks: conditions }
+        let Self { primary, directives, asks } = self;
+        Asked { head, primary, directives, asks }
     }
 }
 
@@ -84,7 +84,7 @@ impl Engine {
             self.mark(head.version, &mut head.headers);
             return Begin::Forward(CacheStatus::forwarded(Forward::Bypass).detail_of(detail));
         }
-        let (has_directives, has_conditions) = (survey.directives, survey.conditions);
+        let (has_directives, asks) = (survey.directives, survey.conditions);
         let mut keyed = self.keys.surveyed_key(head, &survey);
         // A key is large, and stays where it was made.
         let keyed = match &mut keyed {
@@ -105,11 +105,11 @@ impl Engine {
         self.keys.prepare(head, keyed.query.take());
         let directives =
             if has_directives { self.directives(&head.headers) } else { Default::default() };
-        match self.hit(head, &keyed.key, &directives, has_conditions, answer) {
+        match self.hit(head, &keyed.key, &directives, asks, answer) {
             Ok(()) => Begin::Answered,
             Err(look) => {
                 let primary = keyed.key.clone();
-                Begin::Ask(Asks { primary, directives, conditions: has_conditions }, look)
+                Begin::Ask(Asking { primary, directives, asks }, look)
             }
         }
     }

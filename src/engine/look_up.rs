@@ -83,13 +83,14 @@ impl LookUp {
 pub(crate) enum Peeked {
     /// A response under the primary key, complete: most of what is stored, and nothing more needs to be known to answer with it.
     Plain(Found),
-    /// The variant that the request selects, complete. If it cannot answer, more has to be known of it.
+    /// The variant that the request selects, complete. If it cannot answer, it is looked up again with what a fetch has to know of the others.
     Variant(Found),
     Other(LookUp),
 }
 
 impl Engine {
-    /// The same as [`look_up`](Self::look_up), if the store can tell at once: the path of a hit. `None` means that it cannot.
+    /// The same as [`look_up`](Self::look_up), if the store can tell at once: the path of a hit. `None` means that it cannot, or that it is one of few such cases: a part of a
+    /// variant, a list of variants that selects nothing.
     pub(crate) fn peek(&self, primary: &CacheKey, request: &request::Parts) -> Option<Peeked> {
         let Some((kind, content)) = self.peek_at(primary) else {
             return self.shared.peek_tells_all.then(|| Peeked::Other(self.nothing(primary)));

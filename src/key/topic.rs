@@ -26,7 +26,7 @@ pub(super) enum Topic {
 }
 
 /// Names that the crate `http` knows are hashed as numbers, and found here by them: a third of what comparing texts costs. Two names in one place, or names that
-/// are hashed as text, would cost time and no more. A name with an empty place is about nothing, so all that are about something have to be listed.
+/// are hashed as text or as larger numbers, cost time and no more. A name with an empty place is about nothing, so all that are about something have to be listed.
 pub(super) struct Topics([Option<(HeaderName, Topic)>; SLOTS]);
 
 impl Topics {

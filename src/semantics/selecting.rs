@@ -42,20 +42,22 @@ pub(crate) fn normalised<'a>(name: &HeaderName, request: &'a HeaderMap) -> Optio
     let mut lines = request.get_all(name).iter().map(HeaderValue::as_bytes);
     let first = lines.next()?;
     let is_only = lines.next().is_none();
-    let form = if is_only { as_it_is(name, first) } else { None };
+    let form = if is_only { at_once(name, first) } else { None };
     Some(form.unwrap_or_else(|| in_full(name, request).into()))
 }
 
-/// The form of most values, which have one line: they have it already, or it is one of few.
-fn as_it_is<'a>(name: &HeaderName, line: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+/// The form of a value that is one line, if it has it already or it is one of few.
+fn at_once<'a>(name: &HeaderName, line: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    let has_white_space = || line.iter().any(|byte| matches!(byte, b' ' | b'\t'));
     match *name {
         header::ACCEPT_ENCODING => codings::usual(line).map(Cow::Borrowed),
         header::ACCEPT_LANGUAGE | header::ACCEPT_CHARSET => None,
         // What has no white space is no other if that is taken away.
-        _ => (!line.iter().any(|byte| matches!(byte, b' ' | b'\t'))).then_some(line.into()),
+        _ => (!has_white_space() || SINGLE.contains(name)).then_some(line.into()),
     }
 }
 
+/// The form of any value.
 fn in_full(name: &HeaderName, request: &HeaderMap) -> Vec<u8> {
     if *name == header::ACCEPT_ENCODING {
         return codings::accepted(request);
@@ -130,6 +132,7 @@ pub(super) fn thousandths(parameters: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn map(lines: &[(&str, &str)]) -> HeaderMap {
         lines
@@ -221,6 +224,19 @@ mod tests {
             ("accept-encoding", vec!["gzip;x=1"], vec!["gzip"]),
         ] {
             assert_ne!(value(name, &a), value(name, &b), "{name} {a:?} {b:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_told_at_once_is_what_is_told_in_full(
+            name in prop::sample::select(vec!["accept", "accept-charset", "accept-encoding", "accept-language", "cookie", "user-agent", "x"]),
+            lines in prop::collection::vec("([a-zA;=.\"\\\\\u{e9}]|gzip|br|,|, |\t){0,8}", 1..3),
+        ) {
+            let name: HeaderName = name.parse().unwrap();
+            let values = lines.iter().map(|line| (name.clone(), HeaderValue::from_bytes(line.as_bytes()).unwrap()));
+            let request: HeaderMap = values.collect();
+            prop_assert_eq!(normalised(&name, &request).unwrap(), in_full(&name, &request));
         }
     }
 }

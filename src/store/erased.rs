@@ -31,7 +31,7 @@ impl<T: Store> ErasedStore for T {
     }
 
     fn peek(&self, key: &CacheKey) -> Option<(Kind, Content)> {
-        // Decided when this is compiled. Such a store need not make a head that has its key, to be compared and thrown away: 140 instructions of a hit's 4,500.
+        // Decided when this is compiled. Such a store need not make a head that has its key, to be compared and thrown away: 140 instructions of each hit.
         #[cfg(feature = "memory")]
         if let Some(memory) = (self as &dyn Any).downcast_ref::<MemoryStore>() {
             return memory.peek_under(key);

@@ -1,8 +1,9 @@
 //! Opening: who may, and what is found.
 use crate::support::{Heads, ROOM, content, files, key, read, response, settled};
 use bytes::Bytes;
+use futures_util::future::{join, join_all};
 use http::HeaderMap;
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 use tempfile::TempDir;
 use tower_cdn::{Content, Store, StoredResponse, store::DiskStore};
 
@@ -87,13 +88,25 @@ async fn nobody_waits_for_a_closed_store_to_be_loaded() {
         let (store, response) = (&store, response(&heads.first, content(n, 1, 16)));
         async move { store.put(&key(n), response).await.expect("put must not fail") }
     });
-    futures_util::future::join_all(puts).await;
+    join_all(puts).await;
     store.close().await.expect("closed");
     for _ in 0..10 {
         let store = DiskStore::open(directory.path(), 8 * ROOM).expect("a store");
         store.close().await.expect("closed");
-        store.loaded().await;
+        within_a_minute(store.loaded()).await;
     }
+    for n in 0..3 {
+        // There is no room until it is known what may go.
+        let store = DiskStore::open(directory.path(), ROOM / 64).expect("a store");
+        let (key, response) = (key(n), response(&heads.first, content(n, 2, 100_000)));
+        let (put, closed) = within_a_minute(join(store.put(&key, response), store.close())).await;
+        assert!(put.is_err() && closed.is_ok());
+    }
+}
+
+/// What hangs fails.
+async fn within_a_minute<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it ends")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use super::{
     error::Fault,
     file::NewFile,
     index::{Index, ROWS},
+    load::Progress,
     meta::{self, Meta},
     queue::{Op, Task},
     room::{Room, Sums},
@@ -254,6 +255,8 @@ impl Shared {
             _ = writer.file.write(&writer.state).and_then(|()| writer.file.sync());
         }
         writer.is_closed = true;
+        // Nobody waits for more.
+        self.reach(Progress::Done);
         self.directory.release();
     }
 

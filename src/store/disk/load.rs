@@ -44,10 +44,7 @@ pub(super) fn run(shared: &Weak<Shared>) {
         match shared.index.rows(|rows| found.read(rows, from)) {
             Ok(Some(more)) => (next, pause) = (more, PAUSE),
             // Nobody can read now.
-            Ok(None) | Err(_) if shared.is_closed() => {
-                shared.loading.send_replace(Progress::Done);
-                return;
-            }
+            Ok(None) | Err(_) if shared.is_closed() => return,
             result => {
                 if let Err(fault) = result {
                     shared.send(Op::Broken { fault, opening });
@@ -129,15 +126,26 @@ impl Shared {
             order.insert(hash, stored);
         }
         *known = Known { order, gone: None };
-        self.loading.send_replace(Progress::Known);
+        self.reach(Progress::Known);
         true
+    }
+
+    /// It is as far as this, if it was not already.
+    pub(super) fn reach(&self, progress: Progress) {
+        self.loading.send_if_modified(|reached| {
+            let is_new = *reached < progress;
+            if is_new {
+                *reached = progress;
+            }
+            is_new
+        });
     }
 
     /// Unless it has begun again meanwhile.
     fn finish_loading(&self, session: u32) {
         let _known = self.known();
         if self.session() == session {
-            self.loading.send_replace(Progress::Done);
+            self.reach(Progress::Done);
         }
     }
 
@@ -173,13 +181,13 @@ impl Shared {
 
     /// Until there is not much in the queue: what is found by the million must not lie in memory. False if the store is closed.
     fn waits_for_queue(&self) -> bool {
-        while self.queue.is_long() {
-            if self.is_closed() {
-                return false;
+        while !self.is_closed() {
+            if !self.queue.is_long() {
+                return true;
             }
             std::thread::sleep(PAUSE);
         }
-        true
+        false
     }
 
     /// A mark for what was used is kept when the store is closed.

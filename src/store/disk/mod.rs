@@ -115,7 +115,7 @@ impl DiskStore {
         }
     }
 
-    /// Waits until all that is stored is known, and what nobody needs, or has no room, is to go with the next commit. That is found out in the background
+    /// Waits until all that is stored is known, and what nobody needs, or has no room, is to go with the next commits. That is found out in the background
     /// after opening. Responses are got and put before that; only where there is no room left, a put waits for it. A closed store is not waited for.
     ///
     /// # Cancel safety
