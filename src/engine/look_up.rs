@@ -89,8 +89,8 @@ pub(crate) enum Peeked {
 }
 
 impl Engine {
-    /// The same as [`look_up`](Self::look_up), if the store can tell at once: the path of a hit. `None` means that it cannot, or that it is one of few such cases: a part of a
-    /// variant, a list of variants that selects nothing.
+    /// The same as [`look_up`](Self::look_up), if the store can tell at once: the path of a hit. `None` means that it has to be looked up: the store cannot tell,
+    /// or it has a part of a variant, or a list of variants that selects nothing.
     pub(crate) fn peek(&self, primary: &CacheKey, request: &request::Parts) -> Option<Peeked> {
         let Some((kind, content)) = self.peek_at(primary) else {
             return self.shared.peek_tells_all.then(|| Peeked::Other(self.nothing(primary)));
