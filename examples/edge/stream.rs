@@ -62,6 +62,24 @@ impl Stream {
     pub(crate) fn new(tcp: Arc<TcpStream>, peer: Arc<Peer>) -> Self {
         Self { tcp, peer }
     }
+
+    /// Reads what there is. Where that is less than there is room for, nothing is left, so the next
+    /// read waits at once and does not ask the system first: after each response that would be one
+    /// call for nothing.
+    fn try_read(&self, buf: &mut ReadBuf<'_>) -> io::Result<usize> {
+        let room = buf.remaining();
+        let mut read = Err(io::ErrorKind::WouldBlock.into());
+        // What is taken back is the readiness from before the read: that of bytes which came since
+        // stays.
+        let _ = self.tcp.try_io(Interest::READABLE, || {
+            read = self.tcp.try_read_buf(buf);
+            match read {
+                Ok(length) if 0 < length && length < room => Err(io::ErrorKind::WouldBlock.into()),
+                _ => Ok(()),
+            }
+        });
+        read
+    }
 }
 
 /// Waits until the connection is broken: reset, or not answering to keepalives.
@@ -96,7 +114,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.tcp.poll_read_ready(cx))?;
-            if let Some(done) = done(self.tcp.try_read_buf(buf)) {
+            if let Some(done) = done(self.try_read(buf)) {
                 return Poll::Ready(done.map(drop));
             }
         }
@@ -149,5 +167,41 @@ fn done<T>(result: io::Result<T>) -> Option<io::Result<T>> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         result => Some(result),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn what_was_read_to_its_end_is_not_ready_until_more_comes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let tcp = Arc::new(listener.accept().await.unwrap().0);
+        let mut stream = Stream::new(Arc::clone(&tcp), Arc::default());
+        let is_ready =
+            || poll_fn(|cx| Poll::Ready(matches!(tcp.poll_read_ready(cx), Poll::Ready(Ok(())))));
+        let mut bytes = [0; 4];
+
+        for part in [&b"one"[..], b"two"] {
+            client.write_all(part).await.unwrap();
+            assert_eq!(stream.read(&mut bytes).await.unwrap(), 3);
+            assert_eq!(bytes[..3], *part);
+            assert!(!is_ready().await, "nothing is left");
+        }
+
+        client.write_all(b"threefour").await.unwrap();
+        for part in [b"thre", b"efou"] {
+            assert_eq!(stream.read(&mut bytes).await.unwrap(), 4);
+            assert_eq!(bytes, *part);
+            assert!(is_ready().await, "there may be more");
+        }
+        client.shutdown().await.unwrap();
+        assert_eq!(stream.read(&mut bytes).await.unwrap(), 1);
+        assert_eq!(stream.read(&mut bytes).await.unwrap(), 0, "the end is not missed");
     }
 }
