@@ -7,6 +7,7 @@ use super::{
     row::{self, FileId},
     shared::Shared,
 };
+use rustix::{buffer::spare_capacity, io::Errno};
 use std::{
     fs::File,
     io,
@@ -64,8 +65,7 @@ impl Layout {
         let start = part.saturating_mul(self.payload());
         let len = self.len.saturating_sub(start).min(self.payload());
         let (len, sum) = (usize::try_from(len).map_err(|_| damaged())?, CHECKSUM as usize);
-        let mut bytes = vec![0; len.saturating_add(sum)];
-        file.read_exact_at(&mut bytes, self.offset(part))?;
+        let mut bytes = read_at(file, self.offset(part), len.saturating_add(sum))?;
         let found = bytes.split_off(len);
         if found == xxh3_64_with_seed(&bytes, self.seed(part)).to_be_bytes() {
             Ok(bytes)
@@ -73,6 +73,22 @@ impl Layout {
             Err(damaged())
         }
     }
+}
+
+/// So many bytes from there on, read into memory that nobody clears first: that would be an eighth of the time it takes to read a large response.
+fn read_at(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(len);
+    while bytes.len() < len {
+        let at = offset.saturating_add(bytes.len() as u64);
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // There may be more room than was asked for.
+    bytes.truncate(len);
+    Ok(bytes)
 }
 
 /// What everything on the disk is rounded up to.
