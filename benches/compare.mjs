@@ -13,6 +13,9 @@ const SECONDS = Number(process.env.SECONDS_EACH ?? 2)
 const CONNECTIONS = 64
 const NAMED = process.env.CASES ?? ''
 const LARGE = 256 << 20
+// What is kept in memory, in MiB, and more small misses than fit into that.
+const STORE = 512
+const FILLS = 200_000
 // What the cases from disk ask for in turn, in bytes: far more than the memory in front.
 const ON_DISK = 256 << 20
 
@@ -40,7 +43,7 @@ const SERVERS = {
   proxy: port => [floor, 'proxy', `127.0.0.1:${port}`, `127.0.0.1:${origin}`],
   edge: port => [
     edge, '--workers', '1', '--listen', `127.0.0.1:${port}`, '--origin', `http://127.0.0.1:${origin}`,
-    '--memory', '1GiB', '--max-object', '512MiB',
+    '--memory', `${STORE}MiB`, '--max-object', '512MiB',
   ],
   'edge-disk': port => [
     edge, '--workers', '1', '--listen', `127.0.0.1:${port}`, '--origin', `http://127.0.0.1:${origin}`,
@@ -58,7 +61,7 @@ defaults
   timeout connect 5s
   http-reuse always
 cache all
-  total-max-size 1024
+  total-max-size ${STORE}
   max-object-size 1000000
   max-age 86400
 frontend front
@@ -100,7 +103,7 @@ http {
 `)]
   },
   varnish: port => [
-    'varnishd', '-F', '-j', 'none', '-n', join(folder, 'varnish'), '-a', `127.0.0.1:${port}`, '-s', 'malloc,1g',
+    'varnishd', '-F', '-j', 'none', '-n', join(folder, 'varnish'), '-a', `127.0.0.1:${port}`, '-s', `malloc,${STORE}m`,
     '-p', 'thread_pools=1', '-p', 'nuke_limit=1000000', '-f',
     file('varnish.vcl', `vcl 4.1;\nbackend default { .host = "127.0.0.1"; .port = "${origin}"; }\n`),
   ],
@@ -109,7 +112,7 @@ http {
 const CASES = [
   { name: 'hit, 1 KiB', path: () => '/1024/hit', leaveOut: ['proxy'] },
   { name: 'hit, 64 KiB', path: () => '/65536/hit', leaveOut: ['proxy'] },
-  { name: 'miss, 1 KiB', path: run => `/1024/miss-${run}/`, counts: true, leaveOut: ['hyper'] },
+  { name: 'miss, 1 KiB', path: run => `/1024/miss-${run}/`, counts: true, whenFull: true, leaveOut: ['hyper'] },
   // What takes no part: the same way without the cache.
   { name: 'OPTIONS, 1 KiB', path: () => '/1024/options', method: 'OPTIONS', leaveOut: ['hyper', 'floor'] },
   { name: 'hit-disk, 64 KiB', ...onDisk(64 << 10) },
@@ -232,6 +235,11 @@ function measure({ child, port }, { path, method = 'GET', counts = false, among 
   return [(user * tick) / requests, ((user + system) * tick) / requests, requests / SECONDS]
 }
 
+/** Until what comes takes the place of what was there: while a store grows it asks for fresh memory, which costs what the machine, and who hosts it, makes of that. */
+function saturate(server, test) {
+  for (let sent = 0; sent < FILLS; ) sent += measure(server, test)[2] * SECONDS
+}
+
 /** Mebibytes in a second, and milliseconds of CPU time, for one large answer. */
 function download({ child, port }, kind) {
   const before = cpu(child.pid)
@@ -263,6 +271,7 @@ try {
     const takePart = servers.filter(({ name }) => takesPart(test, name))
     if (!takePart.length || !test.name.startsWith(NAMED)) continue
     if (test.among) for (const server of takePart) await fill(server, test)
+    if (test.whenFull) for (const server of takePart) saturate(server, test)
     const samples = new Map(takePart.map(server => [server, []]))
     for (let round = 0; round < ROUNDS; round++) {
       // Each round begins with another one.

@@ -161,7 +161,9 @@ impl Content {
         ContentBody { reading, trailers: None }
     }
 
-    /// Reads all of it into memory, into buffers of just the right size, none longer than 1 MiB. What a store does that keeps bytes.
+    /// Reads all of it into memory, into buffers of the right size. What a store does that keeps bytes.
+    ///
+    /// What is longer than 1 MiB lies in several: it is copied into buffers of that length, but a large frame whose buffer nobody else has, and which is nearly all of it, is kept as it is.
     ///
     /// # Errors
     /// If the content breaks off.
@@ -187,7 +189,7 @@ impl Content {
             match frame?.into_data() {
                 Ok(data) => {
                     fit(bytes.len().saturating_add(data.len() as u64))?;
-                    bytes.push(&data);
+                    bytes.push(data);
                 }
                 Err(frame) => trailers = frame.into_trailers().ok(),
             }

@@ -1,30 +1,33 @@
-//! Content in memory that is too long for one buffer: pieces of one length, so that what one response leaves the next one can take, and none is copied to grow.
+//! Content in memory that is too long for one buffer: it lies in pieces, so that what one response leaves the next one can take, and none is copied to grow.
 use super::Content;
 use bytes::{Bytes, BytesMut};
-use std::{ops::Range, sync::Arc};
+use std::{collections::VecDeque, mem, ops::Range, sync::Arc};
 
-/// The length of a piece; shorter content is one by itself.
+/// The length of a piece that is copied; shorter content is one by itself.
 pub(crate) const PIECE: usize = 1024 * 1024;
 
 /// All of it. Clones share the pieces.
 #[derive(Clone)]
-pub(super) struct Pieces(Arc<Inner>);
+pub(super) struct Pieces(Arc<[Piece]>);
 
-struct Inner {
-    /// All but the last are of the same length.
-    pieces: Vec<Bytes>,
-    each: usize,
-    len: u64,
+struct Piece {
+    bytes: Bytes,
+    /// Where it ends in the content.
+    end: u64,
 }
 
 impl Pieces {
-    fn new(pieces: Vec<Bytes>, each: usize) -> Self {
-        let len = pieces.iter().map(|piece| piece.len() as u64).fold(0, u64::saturating_add);
-        Self(Arc::new(Inner { pieces, each, len }))
+    fn new(pieces: Vec<Bytes>) -> Self {
+        let mut end = 0_u64;
+        let piece = |bytes: Bytes| {
+            end = end.saturating_add(bytes.len() as u64);
+            Piece { bytes, end }
+        };
+        Self(pieces.into_iter().map(piece).collect())
     }
 
     pub(super) fn len(&self) -> u64 {
-        self.0.len
+        self.0.last().map_or(0, |last| last.end)
     }
 
     /// Reads so many of its bytes.
@@ -34,13 +37,12 @@ impl Pieces {
 
     /// What one piece has of these bytes, from their first one on.
     fn slice(&self, range: &Range<u64>) -> Option<Bytes> {
-        let each = self.0.each as u64;
-        let piece = usize::try_from(range.start.checked_div(each)?).ok()?;
-        let piece = self.0.pieces.get(piece)?;
-        let start = usize::try_from(range.start.checked_rem(each)?).ok()?;
-        let wanted = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-        let end = start.saturating_add(wanted).min(piece.len());
-        (start < end).then(|| piece.slice(start..end))
+        let at = self.0.partition_point(|piece| piece.end <= range.start);
+        let Piece { bytes, end } = self.0.get(at)?;
+        let start = end.saturating_sub(bytes.len() as u64);
+        let within = |at: u64| usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX);
+        let (from, to) = (within(range.start), within(range.end).min(bytes.len()));
+        (from < to).then(|| bytes.slice(from..to))
     }
 }
 
@@ -67,9 +69,14 @@ impl Iterator for Slices {
 }
 
 /// Content that is being read into memory.
+///
+/// What arrives is copied, since it may be a small part of a larger buffer, which it would keep alive. But a large frame waits a little: once those who have it
+/// too are done with it, its buffer can be looked at, and is kept as it is if there is hardly more in it.
 pub(crate) struct Filling {
     full: Vec<Bytes>,
     last: BytesMut,
+    /// Large frames, behind all else.
+    waiting: VecDeque<Bytes>,
     each: usize,
     len: u64,
 }
@@ -78,15 +85,44 @@ impl Filling {
     /// Into this buffer first, which is empty; what does not fit into a piece of the usual length goes into further ones.
     pub(crate) fn into(buffer: BytesMut) -> Self {
         debug_assert!(buffer.is_empty());
-        Self { full: Vec::new(), last: buffer, each: PIECE, len: 0 }
+        Self { full: Vec::new(), last: buffer, waiting: VecDeque::new(), each: PIECE, len: 0 }
     }
 
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    pub(crate) fn push(&mut self, mut data: &[u8]) {
+    pub(crate) fn push(&mut self, data: Bytes) {
         self.len = self.len.saturating_add(data.len() as u64);
+        if data.len() < self.each / LARGE {
+            self.settle(0);
+            self.copy(&data);
+        } else {
+            self.waiting.push_back(data);
+            self.settle(self.each.saturating_mul(WAITING));
+        }
+    }
+
+    /// So many bytes may wait.
+    fn settle(&mut self, wait: usize) {
+        let mut waiting = self.waiting.iter().map(Bytes::len).fold(0, usize::saturating_add);
+        while waiting > wait
+            && let Some(frame) = self.waiting.pop_front()
+        {
+            waiting = waiting.saturating_sub(frame.len());
+            // What is no longer than a piece is to be one.
+            let kept = if self.len > self.each as u64 { own_buffer(frame) } else { Err(frame) };
+            match kept {
+                Ok(piece) => {
+                    self.close();
+                    self.full.push(piece);
+                }
+                Err(frame) => self.copy(&frame),
+            }
+        }
+    }
+
+    fn copy(&mut self, mut data: &[u8]) {
         loop {
             let room = self.each.saturating_sub(self.last.len());
             let Some((fits, rest)) = data.split_at_checked(room) else { break };
@@ -94,37 +130,66 @@ impl Filling {
                 break;
             }
             self.last.extend_from_slice(fits);
-            let next = BytesMut::with_capacity(self.each);
-            self.full.push(of_its_size(std::mem::replace(&mut self.last, next)));
+            self.close();
+            self.last.reserve(self.each);
             data = rest;
         }
         self.last.extend_from_slice(data);
     }
 
+    /// Nothing more is copied behind what was copied last.
+    fn close(&mut self) {
+        let last = mem::take(&mut self.last);
+        if !last.is_empty() {
+            self.full.push(of_its_size(last));
+        }
+    }
+
     /// What has come, in buffers of its size.
     pub(crate) fn finish(mut self) -> Content {
-        let last = of_its_size(self.last);
+        self.settle(0);
         if self.full.is_empty() {
-            return last.into();
+            return of_its_size(self.last).into();
         }
-        self.full.push(last);
-        Content::of_pieces(Pieces::new(self.full, self.each))
+        self.close();
+        Content::of_pieces(Pieces::new(self.full))
     }
+}
+
+/// A frame is large if a piece has room for no more than so many of its length: to keep fewer bytes as they are is not worth the wait.
+const LARGE: usize = 8;
+
+/// So many pieces may wait: as much as by default a client may be behind, who has what he has not read.
+const WAITING: usize = 4;
+
+/// The buffer that a frame is all of, or nearly so, if nobody else has it.
+fn own_buffer(frame: Bytes) -> Result<Bytes, Bytes> {
+    // The whole buffer, also what was in front of the frame: its length is known only now.
+    let mut buffer = Vec::from(frame.try_into_mut()?);
+    if is_roomy(buffer.len(), buffer.capacity()) {
+        return Err(buffer.into());
+    }
+    buffer.shrink_to_fit();
+    Ok(buffer.into())
+}
+
+/// Some allocators take nothing back of a block that is half full.
+fn is_roomy(len: usize, capacity: usize) -> bool {
+    capacity.saturating_sub(len) > len / 8
 }
 
 /// What a buffer has, without the room behind it.
 pub(crate) fn of_its_size(buffer: BytesMut) -> Bytes {
-    let room = buffer.capacity().saturating_sub(buffer.len());
-    match room {
-        0 => buffer.freeze(),
-        // Some allocators take nothing back of a block that is half full.
-        _ if room > buffer.len() / 8 => Bytes::copy_from_slice(&buffer),
-        _ => {
-            let mut bytes = Vec::from(buffer);
-            bytes.shrink_to_fit();
-            bytes.into()
-        }
+    let (len, capacity) = (buffer.len(), buffer.capacity());
+    if len == capacity {
+        return buffer.freeze();
     }
+    if is_roomy(len, capacity) {
+        return Bytes::copy_from_slice(&buffer);
+    }
+    let mut bytes = Vec::from(buffer);
+    bytes.shrink_to_fit();
+    bytes.into()
 }
 
 #[cfg(test)]
@@ -135,22 +200,45 @@ mod tests {
     use http_body_util::BodyExt;
     use proptest::prelude::*;
 
-    fn gathered(each: usize, data: &[Vec<u8>]) -> Content {
+    fn gathered(each: usize, data: impl IntoIterator<Item = Bytes>) -> Content {
         let mut filling = Filling { each, ..Filling::into(BytesMut::new()) };
-        data.iter().for_each(|data| filling.push(data));
-        assert_eq!(filling.len(), data.iter().map(Vec::len).sum::<usize>() as u64);
+        let mut len = 0;
+        for data in data {
+            len += data.len() as u64;
+            filling.push(data);
+        }
+        assert_eq!(filling.len(), len);
         filling.finish()
+    }
+
+    fn frames(content: &Content) -> Vec<Bytes> {
+        let mut body = content.read();
+        let frames = std::iter::from_fn(|| body.frame().now_or_never().unwrap());
+        frames.map(|frame| frame.unwrap().into_data().unwrap()).collect()
+    }
+
+    /// A frame with so much before and behind it in its buffer.
+    fn cut(data: &[u8], before: usize, behind: usize) -> Bytes {
+        let buffer = [&vec![0; before], data, &vec![0; behind]].concat();
+        Bytes::from(buffer).slice(before..before + data.len())
     }
 
     proptest! {
         #[test]
         fn what_goes_in_comes_out_in_whole_and_in_part(
-            each in 1_usize..9,
-            data in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..6),
+            each in 1_usize..20,
+            data in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..20), 0_usize..4, 0_usize..4, any::<bool>()), 0..12),
             (start, end) in (0_u64..130, 0_u64..130),
         ) {
-            let content = gathered(each, &data);
-            let whole = data.concat();
+            let whole = data.iter().flat_map(|(data, ..)| data.clone()).collect::<Vec<_>>();
+            // Some are still with others.
+            let mut held = Vec::new();
+            let data = data.iter().map(|(data, before, behind, is_held)| {
+                let frame = cut(data, *before, *behind);
+                held.extend(is_held.then(|| frame.clone()));
+                frame
+            });
+            let content = gathered(each, data);
             prop_assert_eq!(content.len(), Some(whole.len() as u64));
             prop_assert_eq!(content.as_bytes().is_some(), whole.len() <= each);
             prop_assert!(content.is_in_memory());
@@ -167,11 +255,56 @@ mod tests {
 
     #[test]
     fn a_body_knows_when_it_is_over() {
-        let mut body = gathered(2, &[b"abc".to_vec()]).read();
+        let abc = || gathered(2, [Bytes::from_static(b"abc")]);
+        let mut body = abc().read();
         let mut frame =
             || body.frame().now_or_never().unwrap().unwrap().unwrap().into_data().unwrap();
         assert_eq!((frame(), frame()), ("ab".into(), "c".into()));
         assert!(body.is_end_stream());
-        assert!(gathered(2, &[b"abc".to_vec()]).read_range(3..9).is_end_stream());
+        assert!(abc().read_range(3..9).is_end_stream());
+    }
+
+    #[test]
+    fn a_large_frame_is_kept_as_it_is_once_nobody_else_has_it() {
+        let places = |frames: &[Bytes]| frames.iter().map(|b| b.as_ptr()).collect::<Vec<_>>();
+        let large = || (0..9).map(|number| Bytes::from(vec![number; 16])).collect::<Vec<_>>();
+        let frames_of_one = large();
+        let before = places(&frames_of_one);
+        assert_eq!(places(&frames(&gathered(16, frames_of_one))), before, "nothing was copied");
+
+        // Four may wait until all others are done with them.
+        let frames_of_two = large();
+        let before = places(&frames_of_two);
+        let mut filling = Filling { each: 16, ..Filling::into(BytesMut::new()) };
+        frames_of_two.iter().for_each(|frame| filling.push(frame.clone()));
+        drop(frames_of_two);
+        let after = places(&frames(&filling.finish()));
+        assert_eq!(after[5..], before[5..], "kept");
+        assert!(after[..5].iter().all(|place| !before[..5].contains(place)), "copied");
+    }
+
+    #[test]
+    fn a_frame_that_is_a_part_of_a_larger_buffer_is_copied() {
+        // What is in front of it and behind it, in that buffer; of the last one it is nearly all.
+        for (before, behind) in [(0, 3), (3, 0), (2, 2), (1000, 0), (1, 1)] {
+            let content = gathered(16, (0..9).map(|number| cut(&[number; 16], before, behind)));
+            let frames = frames(&content);
+            drop(content);
+            for frame in frames {
+                let buffer = Vec::from(frame.try_into_mut().expect("nobody else has it"));
+                assert_eq!((buffer.len(), buffer.capacity()), (16, 16), "{before}, {behind}");
+            }
+        }
+    }
+
+    #[test]
+    fn small_frames_and_what_is_no_longer_than_a_piece_come_into_one_buffer() {
+        let small = (0..24).map(|number| Bytes::from(vec![number; 1]));
+        assert_eq!(
+            frames(&gathered(16, small)).iter().map(Bytes::len).collect::<Vec<_>>(),
+            [16, 8]
+        );
+        let whole = gathered(16, [Bytes::from(vec![1; 8]), Bytes::from(vec![2; 8])]);
+        assert_eq!(whole.as_bytes().unwrap(), &[[1; 8], [2; 8]].concat());
     }
 }

@@ -53,7 +53,7 @@ impl<'a> Gathering<'a> {
                         let body = ContentBody::chain(read.into_iter().chain([body]).collect());
                         return Ok(Gathered::TooLarge(Content::once(len, body)));
                     }
-                    bytes.push(&data);
+                    bytes.push(data);
                 }
                 Err(frame) => trailers = frame.into_trailers().ok(),
             }
