@@ -124,17 +124,23 @@ impl Filling {
 
     fn copy(&mut self, mut data: &[u8]) {
         loop {
-            let room = self.each.saturating_sub(self.last.len());
+            let room = self.piece().saturating_sub(self.last.len());
             let Some((fits, rest)) = data.split_at_checked(room) else { break };
             if rest.is_empty() {
                 break;
             }
             self.last.extend_from_slice(fits);
             self.close();
-            self.last.reserve(self.each);
+            self.last.reserve(self.piece());
             data = rest;
         }
         self.last.extend_from_slice(data);
+    }
+
+    /// The length of the next piece. All but the first are a little shorter, so that the allocator's own few bytes do not take a page more.
+    fn piece(&self) -> usize {
+        let less = if self.full.is_empty() { 0 } else { self.each / 4096 };
+        self.each.saturating_sub(less)
     }
 
     /// Nothing more is copied behind what was copied last.
