@@ -87,6 +87,30 @@ async fn the_first_byte_of_a_miss_comes_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn long_content_in_frames_of_all_lengths_is_whole_for_all() {
+    let w = world_of(policy());
+    let (response, feed) = ok("").max_age(60).fed();
+    w.origin.says("/", response);
+    let mut reply = w.get("/").await;
+    let mut whole = String::new();
+    for n in 0..40 {
+        // Now and then a small one between those that are large.
+        let length = if n % 7 == 3 { n } else { (100 + 10 * n) * KILOBYTE };
+        let frame = n.to_string().chars().cycle().take(length).collect::<String>();
+        whole.push_str(&frame);
+        feed.chunk(frame.clone());
+        settle().await;
+        assert_eq!(reply.chunk_now().await, Some(frame));
+    }
+    feed.end();
+    assert_eq!(reply.text().await, "");
+    settle().await;
+    assert!(w.get("/").await.text().await == whole);
+    let part = w.get("/").header("range", "bytes=7000000-7999999").await;
+    assert!(part.text().await == whole[7_000_000..8_000_000]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_size_is_known_where_the_origin_tells_it() {
     use http_body::Body;
     let w = world();

@@ -163,7 +163,8 @@ impl Content {
 
     /// Reads all of it into memory, into buffers of the right size. What a store does that keeps bytes.
     ///
-    /// What is longer than 1 MiB lies in several: it is copied into buffers of that length, but a large frame whose buffer nobody else has, and which is nearly all of it, is kept as it is.
+    /// What is longer than 1 MiB is copied into several, of that length at most. But a large frame of long content is kept as it is, however long, if it is nearly all of its buffer and nobody
+    /// else has that any more.
     ///
     /// # Errors
     /// If the content breaks off.
@@ -184,7 +185,7 @@ impl Content {
         }
         fit(self.len().unwrap_or(0))?;
         let mut body = self.read();
-        let (mut bytes, mut trailers) = (Filling::into(self.buffer()), None);
+        let (mut bytes, mut trailers) = (Filling::into(self.buffer(), self.len()), None);
         while let Some(frame) = body.frame().await {
             match frame?.into_data() {
                 Ok(data) => {
@@ -211,7 +212,7 @@ impl Content {
         buffer
     }
 
-    /// The bytes, if they are in memory and in one piece. What is longer than 1 MiB is read into several, by [`collect`](Self::collect) and by `MemoryStore`.
+    /// The bytes, if they are in memory and in one piece. What is longer than 1 MiB and was read by [`collect`](Self::collect) or by `MemoryStore` is not.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.source {
             Source::Bytes(bytes) => Some(bytes),

@@ -70,22 +70,26 @@ impl Iterator for Slices {
 
 /// Content that is being read into memory.
 ///
-/// What arrives is copied, since it may be a small part of a larger buffer, which it would keep alive. But a large frame waits a little: once those who have it
-/// too are done with it, its buffer can be looked at, and is kept as it is if there is hardly more in it.
+/// What arrives is copied, since it may be a small part of a larger buffer, which it would keep alive. But in long content large frames wait a little: once those
+/// who have one too are done with it, its buffer can be looked at, and is kept as it is if there is hardly more in it.
 pub(crate) struct Filling {
     full: Vec<Bytes>,
     last: BytesMut,
     /// Large frames, behind all else.
     waiting: VecDeque<Bytes>,
+    /// Whether frames may wait: there is nothing to gain where all of them would wait until the end.
+    may_wait: bool,
     each: usize,
     len: u64,
 }
 
 impl Filling {
-    /// Into this buffer first, which is empty; what does not fit into a piece of the usual length goes into further ones.
-    pub(crate) fn into(buffer: BytesMut) -> Self {
+    /// Into this buffer first, which is empty; what does not fit into a piece of the usual length goes into further ones. So many bytes will come, if that is known.
+    pub(crate) fn into(buffer: BytesMut, expected: Option<u64>) -> Self {
         debug_assert!(buffer.is_empty());
-        Self { full: Vec::new(), last: buffer, waiting: VecDeque::new(), each: PIECE, len: 0 }
+        let may_wait = expected.is_none_or(|len| len > PIECE.saturating_mul(WAITING) as u64);
+        let (full, waiting) = (Vec::new(), VecDeque::new());
+        Self { full, last: buffer, waiting, may_wait, each: PIECE, len: 0 }
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -94,12 +98,12 @@ impl Filling {
 
     pub(crate) fn push(&mut self, data: Bytes) {
         self.len = self.len.saturating_add(data.len() as u64);
-        if data.len() < self.each / LARGE {
-            self.settle(0);
-            self.copy(&data);
-        } else {
+        if self.may_wait && data.len() >= self.each / LARGE {
             self.waiting.push_back(data);
             self.settle(self.each.saturating_mul(WAITING));
+        } else {
+            self.settle(0);
+            self.copy(&data);
         }
     }
 
@@ -123,6 +127,9 @@ impl Filling {
     }
 
     fn copy(&mut self, mut data: &[u8]) {
+        if self.last.capacity() == 0 && !self.full.is_empty() {
+            self.last.reserve(self.piece());
+        }
         loop {
             let room = self.piece().saturating_sub(self.last.len());
             let Some((fits, rest)) = data.split_at_checked(room) else { break };
@@ -165,23 +172,18 @@ impl Filling {
 /// A frame is large if a piece has room for no more than so many of its length: to keep fewer bytes as they are is not worth the wait.
 const LARGE: usize = 8;
 
-/// So many pieces may wait: as much as by default a client may be behind, who has what he has not read.
-const WAITING: usize = 4;
+/// So many pieces may wait. By default a client may be four behind, who has what he has not read, and somewhat more is on its way to him.
+const WAITING: usize = 6;
 
 /// The buffer that a frame is all of, or nearly so, if nobody else has it.
 fn own_buffer(frame: Bytes) -> Result<Bytes, Bytes> {
-    // The whole buffer, also what was in front of the frame: its length is known only now.
+    // The whole buffer, with the frame at its beginning: how long it is shows only now.
     let mut buffer = Vec::from(frame.try_into_mut()?);
-    if is_roomy(buffer.len(), buffer.capacity()) {
+    if buffer.capacity().saturating_sub(buffer.len()) > buffer.len() / 16 {
         return Err(buffer.into());
     }
     buffer.shrink_to_fit();
     Ok(buffer.into())
-}
-
-/// Some allocators take nothing back of a block that is half full.
-fn is_roomy(len: usize, capacity: usize) -> bool {
-    capacity.saturating_sub(len) > len / 8
 }
 
 /// What a buffer has, without the room behind it.
@@ -190,7 +192,8 @@ pub(crate) fn of_its_size(buffer: BytesMut) -> Bytes {
     if len == capacity {
         return buffer.freeze();
     }
-    if is_roomy(len, capacity) {
+    // Some allocators take nothing back of a block that is half full.
+    if capacity.saturating_sub(len) > len / 8 {
         return Bytes::copy_from_slice(&buffer);
     }
     let mut bytes = Vec::from(buffer);
@@ -207,7 +210,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn gathered(each: usize, data: impl IntoIterator<Item = Bytes>) -> Content {
-        let mut filling = Filling { each, ..Filling::into(BytesMut::new()) };
+        let mut filling = Filling { each, ..Filling::into(BytesMut::new(), None) };
         let mut len = 0;
         for data in data {
             len += data.len() as u64;
@@ -278,21 +281,21 @@ mod tests {
         let before = places(&frames_of_one);
         assert_eq!(places(&frames(&gathered(16, frames_of_one))), before, "nothing was copied");
 
-        // Four may wait until all others are done with them.
+        // Six may wait until all others are done with them.
         let frames_of_two = large();
         let before = places(&frames_of_two);
-        let mut filling = Filling { each: 16, ..Filling::into(BytesMut::new()) };
+        let mut filling = Filling { each: 16, ..Filling::into(BytesMut::new(), None) };
         frames_of_two.iter().for_each(|frame| filling.push(frame.clone()));
         drop(frames_of_two);
         let after = places(&frames(&filling.finish()));
-        assert_eq!(after[5..], before[5..], "kept");
-        assert!(after[..5].iter().all(|place| !before[..5].contains(place)), "copied");
+        assert_eq!(after[3..], before[3..], "kept");
+        assert!(after[..3].iter().all(|place| !before[..3].contains(place)), "copied");
     }
 
     #[test]
     fn a_frame_that_is_a_part_of_a_larger_buffer_is_copied() {
         // What is in front of it and behind it, in that buffer; of the last one it is nearly all.
-        for (before, behind) in [(0, 3), (3, 0), (2, 2), (1000, 0), (1, 1)] {
+        for (before, behind) in [(0, 3), (3, 0), (2, 2), (1000, 0), (1, 0)] {
             let content = gathered(16, (0..9).map(|number| cut(&[number; 16], before, behind)));
             let frames = frames(&content);
             drop(content);
@@ -312,5 +315,16 @@ mod tests {
         );
         let whole = gathered(16, [Bytes::from(vec![1; 8]), Bytes::from(vec![2; 8])]);
         assert_eq!(whole.as_bytes().unwrap(), &[[1; 8], [2; 8]].concat());
+    }
+
+    #[test]
+    fn what_is_short_enough_to_wait_as_a_whole_is_copied_at_once() {
+        for (expected, wait) in
+            [(Some(6 * PIECE as u64), 0), (Some(6 * PIECE as u64 + 1), 1), (None, 1)]
+        {
+            let mut filling = Filling::into(BytesMut::new(), expected);
+            filling.push(Bytes::from(vec![0; PIECE]));
+            assert_eq!(filling.waiting.len(), wait, "{expected:?}");
+        }
     }
 }

@@ -6,14 +6,19 @@ use crate::{
     Content,
     stored::{
         Kind, compact,
-        rope::{self, Window},
+        rope::{self, Next, Room, Window},
     },
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::{HeaderValue, header};
 use http_body_util::{BodyExt, Full};
-use std::thread;
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    thread,
+};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -177,4 +182,39 @@ fn what_is_long_is_read_into_pieces() {
     let lengths: Vec<_> = frames.iter().map(|frame| frame.len() as u64).collect();
     assert_eq!(lengths, [MIB, MIB - 256, MIB / 2 + 256]);
     assert_eq!(frames.concat(), bytes);
+}
+
+#[test]
+fn large_frames_that_arrive_are_kept_once_clients_are_done_with_them() {
+    const FRAME: usize = 400 * 1024;
+    let store = MemoryStore::new(64 * MIB);
+    let window = Window { each: 4 << 20, all: usize::MAX, kept: Arc::default() };
+    let (writer, rope) = rope::channel(window, None);
+    let content = Content::arriving(rope.clone(), rope.store_reader().unwrap(), BytesMut::new());
+    let mut client = rope.whole().unwrap();
+    let response = StoredResponse::new(head("a", 1), content);
+    let key = key("a");
+    let mut put = pin!(store.put(&key, response));
+    let mut cx = Context::from_waker(Waker::noop());
+    let (mut places, mut being_sent) = (Vec::new(), VecDeque::new());
+    for number in 0..30 {
+        let frame = Bytes::from(vec![number; FRAME]);
+        places.push(frame.as_ptr());
+        writer.push(frame);
+        assert!(put.as_mut().poll(&mut cx).is_pending());
+        let Poll::Ready(Next::Chunk(frame)) = client.poll_next(Waker::noop()) else { panic!() };
+        being_sent.push_back(frame);
+        being_sent.drain(..being_sent.len().saturating_sub(3));
+        assert_eq!(writer.room(Waker::noop()), Room::Free);
+    }
+    writer.finish(None);
+    assert!(matches!(put.as_mut().poll(&mut cx), Poll::Ready(Ok(()))));
+    let mut body = store.peek(&key).unwrap().content.read();
+    let frames = std::iter::from_fn(|| body.frame().now_or_never().unwrap());
+    let frames: Vec<_> = frames.map(|frame| frame.unwrap().into_data().unwrap()).collect();
+    // The last ones are still in the window of the rope when all is there.
+    let kept = frames.iter().filter(|frame| places.contains(&frame.as_ptr())).count();
+    assert!(kept >= 12, "{kept}");
+    let whole: Vec<_> = (0..30).flat_map(|number| vec![number; FRAME]).collect();
+    assert!(frames.concat() == whole);
 }

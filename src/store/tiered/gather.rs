@@ -44,7 +44,7 @@ impl<'a> Gathering<'a> {
             return Ok(Gathered::TooLarge(content.clone()));
         }
         let mut body = content.read();
-        let (mut bytes, mut trailers) = (Filling::into(content.buffer()), None);
+        let (mut bytes, mut trailers) = (Filling::into(content.buffer(), len), None);
         while let Some(frame) = body.frame().await {
             match frame?.into_data() {
                 Ok(data) => {
