@@ -13,7 +13,7 @@ const SECONDS = Number(process.env.SECONDS_EACH ?? 2)
 const CONNECTIONS = 64
 const NAMED = process.env.CASES ?? ''
 const LARGE = 256 << 20
-// What is kept in memory, in MiB, and more small misses than fit into that.
+// What is kept in memory, in MiB, and more small misses than fit into that of `edge`.
 const STORE = 512
 const FILLS = 200_000
 // What the cases from disk ask for in turn, in bytes: far more than the memory in front.

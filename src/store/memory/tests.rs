@@ -30,6 +30,13 @@ fn put(store: &MemoryStore, name: &str, version: u8, length: usize) -> bool {
     store.put(&key(name), response(name, version, length)).now_or_never().unwrap().is_ok()
 }
 
+/// The content as it lies in memory.
+fn frames(content: &Content) -> Vec<Bytes> {
+    let mut body = content.read();
+    let frames = std::iter::from_fn(|| body.frame().now_or_never().unwrap());
+    frames.map(|frame| frame.unwrap().into_data().unwrap()).collect()
+}
+
 fn freshen(store: &MemoryStore, name: &str, field: usize) -> bool {
     let mut head = head(name, 2);
     let Kind::Response(response) = &mut head.kind else { unreachable!() };
@@ -174,11 +181,7 @@ fn what_is_long_is_read_into_pieces() {
     assert!(store.put(&key("a"), response).now_or_never().unwrap().is_ok());
     let stored = store.peek(&key("a")).unwrap().content;
     assert!(stored.is_in_memory() && stored.as_bytes().is_none());
-    let mut body = stored.read();
-    let mut frames = Vec::new();
-    while let Some(frame) = body.frame().now_or_never().unwrap() {
-        frames.push(frame.unwrap().into_data().unwrap());
-    }
+    let frames = frames(&stored);
     let lengths: Vec<_> = frames.iter().map(|frame| frame.len() as u64).collect();
     assert_eq!(lengths, [MIB, MIB - 256, MIB / 2 + 256]);
     assert_eq!(frames.concat(), bytes);
@@ -209,9 +212,7 @@ fn large_frames_that_arrive_are_kept_once_clients_are_done_with_them() {
     }
     writer.finish(None);
     assert!(matches!(put.as_mut().poll(&mut cx), Poll::Ready(Ok(()))));
-    let mut body = store.peek(&key).unwrap().content.read();
-    let frames = std::iter::from_fn(|| body.frame().now_or_never().unwrap());
-    let frames: Vec<_> = frames.map(|frame| frame.unwrap().into_data().unwrap()).collect();
+    let frames = frames(&store.peek(&key).unwrap().content);
     // The last ones are still in the window of the rope when all is there.
     let kept = frames.iter().filter(|frame| places.contains(&frame.as_ptr())).count();
     assert!(kept >= 12, "{kept}");
