@@ -12,6 +12,7 @@ const ROUNDS = Number(process.env.ROUNDS ?? 5)
 const SECONDS = Number(process.env.SECONDS_EACH ?? 2)
 const CONNECTIONS = 64
 const NAMED = process.env.CASES ?? ''
+const COUNTED = Number(process.env.COUNTED ?? 0)
 const LARGE = 256 << 20
 // What is kept in memory, in MiB, and more small misses than fit into that of `edge`.
 const STORE = 512
@@ -41,6 +42,8 @@ const SERVERS = {
   hyper: port => [floor, 'hyper', `127.0.0.1:${port}`],
   floor: port => [floor, 'floor', `127.0.0.1:${port}`, `127.0.0.1:${origin}`],
   proxy: port => [floor, 'proxy', `127.0.0.1:${port}`, `127.0.0.1:${origin}`],
+  keep: port => [floor, 'keep', `127.0.0.1:${port}`, `127.0.0.1:${origin}`, `${STORE}`],
+  layer: port => [floor, 'layer', `127.0.0.1:${port}`, `127.0.0.1:${origin}`, `${STORE}`],
   edge: port => [
     edge, '--workers', '1', '--listen', `127.0.0.1:${port}`, '--origin', `http://127.0.0.1:${origin}`,
     '--memory', `${STORE}MiB`, '--max-object', '512MiB',
@@ -124,7 +127,9 @@ function onDisk(size) {
   return { path: () => `/${size}/disk-`, counts: true, among: ON_DISK / size, only: ['edge-disk', 'nginx'] }
 }
 
-const takesPart = (test, name) => (test.only ? test.only.includes(name) : name !== 'edge-disk' && !test.leaveOut.includes(name))
+// These are for some cases only.
+const PECULIAR = ['keep', 'edge-disk']
+const takesPart = (test, name) => (test.only ?? []).includes(name) || !(test.only || PECULIAR.includes(name) || test.leaveOut.includes(name))
 
 const FIELDS = {
   'User-Agent': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
@@ -253,12 +258,52 @@ function download({ child, port }, kind) {
   return [LARGE / seconds / (1 << 20), (spent * tick) / 1000]
 }
 
-const median = numbers => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]
-const medians = samples => samples[0].map((_, column) => median(samples.map(sample => sample[column])))
-const row = (name, ...columns) => console.log(name.padEnd(10), ...columns.map(column => String(column).padStart(16)))
+/** Instructions for each request, one after the other over one connection, as callgrind counts them. What the operating system does is not among them. */
+async function instructions(name, { path, method = 'GET', counts = false }) {
+  const port = await freePort()
+  const counting = file(`${name}.callgrind`, '')
+  // glibc copies some KiB and more with one instruction, which would count once for each byte.
+  const child = start(0, [
+    'env', 'GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=1000000000',
+    'valgrind', '--tool=callgrind', '--instr-atstart=no', `--callgrind-out-file=${counting}`, ...SERVERS[name](port),
+  ])
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  const send = async (run, count) => {
+    for (let number = 0; number < count; number++) {
+      await new Promise((done, failed) => {
+        const target = counts ? `${path(run)}${number}` : path(run)
+        const request = http.request({ port, host: '127.0.0.1', path: target, method, headers: FIELDS, agent }, response => {
+          response.resume().on('end', () => (response.statusCode === 200 ? done() : failed(new Error(`${response.statusCode} for ${target}`))))
+        })
+        request.on('error', failed).end()
+      })
+    }
+  }
+  const control = switched => execFileSync('callgrind_control', ['-i', switched, String(child.pid)], { stdio: 'ignore' })
+  await ready(child, port, path(0), method)
+  await send(runs++, COUNTED / 10)
+  control('on')
+  await send(runs++, COUNTED)
+  control('off')
+  agent.destroy()
+  child.kill('SIGTERM')
+  await new Promise(done => child.on('exit', done))
+  const [, total] = /^totals: (\d+)$/m.exec(readFileSync(counting, 'utf8')) ?? [0, 0]
+  if (!Number(total)) throw new Error(`nothing was counted: ${child.errors}`)
+  return Number(total) / COUNTED
+}
 
-try {
-  await ready(start(1, [floor, 'origin', `127.0.0.1:${origin}`]), origin, '/1024/hit')
+async function count() {
+  for (const test of CASES) {
+    const names = ['hyper', 'floor', 'proxy', 'layer', 'edge'].filter(name => takesPart(test, name) && (!wanted.length || wanted.includes(name)))
+    if (!names.length || !test.name.startsWith(NAMED)) continue
+    console.log(`\n${test.name}`)
+    row('', 'instructions')
+    for (const name of names) row(name, (await instructions(name, test)).toFixed(0))
+  }
+}
+
+async function time() {
   const servers = []
   for (const [name, command] of Object.entries(SERVERS)) {
     if (wanted.length && !wanted.includes(name)) continue
@@ -285,17 +330,28 @@ try {
       row(name, user.toFixed(2), total.toFixed(2), rate.toFixed(0))
     }
   }
-  const streaming = servers.filter(({ name }) => ['proxy', 'edge', 'haproxy', 'nginx', 'varnish'].includes(name))
-  for (const kind of NAMED ? [] : ['stored', 'private']) {
+  const streaming = servers.filter(({ name }) => !['hyper', 'floor', 'edge-disk'].includes(name))
+  for (const kind of ['stored', 'private']) {
+    if (!`large, ${kind}`.startsWith(NAMED)) continue
+    for (const server of streaming) for (let bytes = 0; bytes < 2 * (STORE << 20); bytes += LARGE) download(server, kind)
     const samples = new Map(streaming.map(server => [server, []]))
     for (let round = 0; round < ROUNDS; round++) for (const server of streaming) samples.get(server).push(download(server, kind))
-    console.log(`\nmiss, ${LARGE >> 20} MiB, one client, ${kind}`)
+    console.log(`\nlarge, ${kind}: a miss of ${LARGE >> 20} MiB, one client`)
     row('', 'MiB/s', 'CPU, ms')
     for (const [{ name }, all] of samples) {
       const [rate, spent] = medians(all)
       row(name, rate.toFixed(0), spent.toFixed(0))
     }
   }
+}
+
+const median = numbers => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]
+const medians = samples => samples[0].map((_, column) => median(samples.map(sample => sample[column])))
+const row = (name, ...columns) => console.log(name.padEnd(10), ...columns.map(column => String(column).padStart(16)))
+
+try {
+  await ready(start(1, [floor, 'origin', `127.0.0.1:${origin}`]), origin, '/1024/hit')
+  await (COUNTED ? count() : time())
 } finally {
   const gone = started.map(child => new Promise(done => (child.gone !== undefined ? done() : child.on('exit', done))))
   for (const child of started) child.kill('SIGTERM')

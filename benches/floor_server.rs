@@ -4,13 +4,15 @@
 //! floor_server hyper ADDRESS             the same 1 KiB for all, or 64 KiB where the path begins so
 //! floor_server floor ADDRESS ORIGIN      out of a concurrent map, and forwards what is not there
 //! floor_server proxy ADDRESS ORIGIN      forwards, without a cache
+//! floor_server layer ADDRESS ORIGIN MIB  the same proxy in a `CdnCacheLayer`, which has so much memory
+//! floor_server keep ADDRESS ORIGIN MIB   the same proxy, which keeps so many of the bytes that pass, and does nothing with them
 //! floor_server origin ADDRESS            as many bytes as the first segment of the path says, for one only if the second is `private`
 //! ```
 mod support;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, uri};
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt, Either, Full, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Body, Incoming},
     server::conn::http1,
@@ -21,10 +23,17 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use mimalloc::MiMalloc;
-use std::{convert::Infallible, env, error::Error};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    env,
+    error::Error,
+    sync::{Arc, Mutex},
+};
 use support::{FRAME, Floor, Frames, MokaMap, Pace, fields};
 use tokio::net::TcpListener;
-use tower::{Service, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_cdn::{CachePolicy, CdnCacheLayer, MemoryStore};
 
 /// That of `edge`.
 #[global_allocator]
@@ -42,9 +51,23 @@ fn main() {
             runtime.block_on(serve(address, floor));
         }
         ["proxy", address, origin] => runtime.block_on(serve(address, proxy(origin))),
+        ["keep", address, origin, mib] => {
+            runtime.block_on(serve(address, keeping(proxy(origin), mebibytes(mib))));
+        }
+        ["layer", address, origin, mib] => {
+            let bytes = mebibytes(mib) as u64;
+            let layer = CdnCacheLayer::builder(MemoryStore::new(bytes))
+                .policy(CachePolicy::default().max_object(bytes))
+                .build();
+            runtime.block_on(serve(address, layer.layer(proxy(origin))));
+        }
         ["origin", address] => runtime.block_on(serve(address, origin())),
         _ => println!("to be run by benches/compare"),
     }
+}
+
+fn mebibytes(number: &str) -> usize {
+    number.parse::<usize>().expect("a number of MiB") << 20
 }
 
 async fn serve<S, B>(address: &str, service: S)
@@ -140,4 +163,45 @@ fn proxy(origin: &str) -> impl Answers<Either<Incoming, Full<Bytes>>> {
             ))
         }
     })
+}
+
+type Passing = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+
+/// The least that is done for large responses by whatever stores what it streams: their frames stay, as they came, until there are so many bytes of later ones.
+fn keeping(
+    inner: impl Answers<Either<Incoming, Full<Bytes>>>,
+    capacity: usize,
+) -> impl Answers<Passing> {
+    let kept = Arc::new(Mutex::new(Kept { capacity, ..Kept::default() }));
+    inner.map_response(move |response: Response<_>| {
+        let kept = Arc::clone(&kept);
+        response.map(|body| {
+            let frames = body.map_frame(move |frame| {
+                if let Some(data) = frame.data_ref() {
+                    kept.lock().expect("nobody panics").push(data.clone());
+                }
+                frame
+            });
+            frames.boxed_unsync()
+        })
+    })
+}
+
+#[derive(Default)]
+struct Kept {
+    frames: VecDeque<Bytes>,
+    length: usize,
+    capacity: usize,
+}
+
+impl Kept {
+    fn push(&mut self, frame: Bytes) {
+        self.length += frame.len();
+        self.frames.push_back(frame);
+        while self.length > self.capacity
+            && let Some(oldest) = self.frames.pop_front()
+        {
+            self.length -= oldest.len();
+        }
+    }
 }
