@@ -63,6 +63,10 @@ async fn s3_5_authorization() {
         ("max-age=60, public", true),
         ("s-maxage=60", true),
         ("max-age=60, must-revalidate", true),
+        // What is not written right forbids, and permits nothing.
+        ("max-age=60, must-revalidate=0", false),
+        ("max-age=60, must-revalidate x", false),
+        ("max-age=60, must-revalidate, must-revalidate=x", false),
     ] {
         let is =
             is_reused(&world(), move || ok("a").says(says), &[("authorization", "Basic x")]).await;
@@ -82,6 +86,19 @@ async fn s7_3_set_cookie() {
     let w = with(SetCookie::Strip);
     assert!(is_reused(&w, cookie("max-age=60"), &[]).await);
     assert_eq!(w.get("/").await.field("set-cookie"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s7_3_a_shared_lifetime_that_cannot_be_read_lets_nobody_have_a_cookie() {
+    for says in ["s-maxage=-1", "s-maxage", "s-maxage=x"] {
+        let w = world();
+        w.origin.says("/", ok("a").says(says).etag("\"a\"").header("set-cookie", "sid=1"));
+        w.get("/").told().await;
+        settle().await;
+        w.origin.says("/", answer(304).etag("\"a\""));
+        w.origin.says("/", ok("b"));
+        assert_eq!(w.get("/").await.field("set-cookie"), None, "{says}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

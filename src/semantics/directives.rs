@@ -34,6 +34,8 @@ pub(crate) struct Directives {
     pub(crate) public: bool,
     /// Section 5.2.2.3.
     pub(crate) must_understand: bool,
+    /// `s-maxage` or `must-revalidate` is there in a shape that forbids, and permits nothing.
+    pub(crate) permits_nothing: bool,
 }
 
 /// What `no-cache` and `private` are about.
@@ -121,13 +123,19 @@ impl Directives {
         let flag = directive.sound && argument == Argument::None;
         match_name!(directive.name, {
             "max-age" => shortest(&mut self.max_age, directive.seconds()),
-            "s-maxage" => shortest(&mut self.s_maxage, directive.seconds()),
+            "s-maxage" => {
+                shortest(&mut self.s_maxage, directive.seconds());
+                self.permits_nothing |= directive.parsed().is_none();
+            },
             "stale-while-revalidate" => shortest(&mut self.stale_while_revalidate, directive.seconds()),
             "stale-if-error" => shortest(&mut self.stale_if_error, directive.seconds()),
             "no-cache" => self.no_cache.add(argument),
             "private" => self.private.add(argument),
             "no-store" => self.no_store = true,
-            "must-revalidate" => self.must_revalidate = true,
+            "must-revalidate" => {
+                self.must_revalidate = true;
+                self.permits_nothing |= !flag;
+            },
             "proxy-revalidate" => self.proxy_revalidate = true,
             "public" => self.public |= flag,
             "must-understand" => self.must_understand |= flag,
@@ -324,6 +332,12 @@ mod tests {
         for line in ["public=1", "public foo", "public="] {
             assert!(!response(&[line]).public, "{line}");
         }
+        for line in ["must-revalidate=0", "must-revalidate foo", "s-maxage", "s-maxage=-1"] {
+            let said = response(&[line]);
+            assert!(said.must_revalidate || said.s_maxage == secs(0), "{line}");
+            assert!(said.permits_nothing, "{line}");
+        }
+        assert!(!response(&["must-revalidate, s-maxage=1"]).permits_nothing);
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub(super) fn may_share(
     cookies: SetCookie,
 ) -> Result<(), NotStored> {
     let meant_for_many = is_meant_for_many(directives);
-    if authorized && !meant_for_many && !directives.must_revalidate {
+    let shares_if_validated = directives.must_revalidate && !directives.permits_nothing;
+    if authorized && !meant_for_many && !shares_if_validated {
         return Err(NotStored::Authorization);
     }
     let forbids_cookies = match cookies {
@@ -37,7 +38,7 @@ pub(super) fn may_share(
 }
 
 pub(super) fn is_meant_for_many(directives: &Directives) -> bool {
-    directives.public || directives.s_maxage.is_some()
+    directives.public || directives.s_maxage.is_some() && !directives.permits_nothing
 }
 
 /// May the fields of an update become those of a stored response? An origin that would send `Cache-Control` with a 200 sends it with a 304 as well (RFC 9110

@@ -125,6 +125,8 @@ impl KeptDirectives {
             proxy_revalidate: flag(4),
             public: flag(5),
             must_understand: flag(6),
+            // It was asked before the response was stored.
+            permits_nothing: false,
         })
     }
 }
@@ -171,6 +173,7 @@ fn plain(directives: &Directives) -> Option<Form> {
         proxy_revalidate,
         public,
         must_understand,
+        permits_nothing: _,
     } = directives;
     let seconds = |time: &Option<Duration>| match time {
         None => Some(NO_SECONDS),

@@ -208,6 +208,7 @@ fn get_directives(input: &mut Bytes) -> Result<Directives, RecordError> {
         proxy_revalidate: flag(2),
         public: flag(3),
         must_understand: flag(4),
+        permits_nothing: false,
     })
 }
 
