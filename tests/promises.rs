@@ -233,6 +233,53 @@ async fn deception_by_an_extension_behind_a_delimiter_of_the_application() {
     assert_eq!(deceived(&paths).await, NOTHING);
 }
 
+/// What one visitor gets of the page of another, which has a validator and no lifetime, or none but zero.
+async fn taken(policy: &CachePolicy, says: Option<&'static str>, path: &str) -> Vec<String> {
+    let mut taken = Vec::new();
+    let w = world_of(policy.clone());
+    w.origin.always(path, move |seen| {
+        let whose = seen.field("cookie").unwrap_or("nobody").to_owned();
+        let page = ok(whose.clone()).etag(&format!("\"{whose}\""));
+        let page = page.header("content-type", "text/html");
+        if let Some(says) = says { page.says(says) } else { page }
+    });
+    w.get(path).header("cookie", "victim").told().await;
+    let attack = |cache_control: &'static str| {
+        w.get(path).header("cookie", "attacker").header("cache-control", cache_control)
+    };
+    taken.push(attack("max-stale").told().await);
+    w.get(path).header("cookie", "victim").told().await;
+    pass(1).await;
+    taken.push(attack("max-age=0").told().await);
+    w.get(path).header("cookie", "victim").told().await;
+    w.origin.always(path, |_| answer(503));
+    taken.push(attack("").told().await);
+    taken.retain(|told| told.contains("victim"));
+    taken
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_lifetime_and_may_be_for_one_is_never_used_stale() {
+    let day = seconds(24 * 60 * 60);
+    let policies = [
+        CachePolicy::default().stale_while_revalidate(day),
+        CachePolicy::default().stale_if_error(day),
+        CachePolicy::default().honor_request_directives(true),
+        CachePolicy::cloudfront().default_ttl(seconds(0)),
+    ];
+    for policy in policies {
+        for says in [None, Some("max-age=0")] {
+            assert_eq!(taken(&policy, says, "/account").await, NOTHING, "{says:?} {policy:?}");
+        }
+        assert_eq!(taken(&policy, None, "/account/x.css").await, NOTHING, "{policy:?}");
+    }
+    // What the page says itself holds.
+    let w = world();
+    w.origin.says("/", ok("a").says("max-age=0, stale-while-revalidate=60").etag("\"a\""));
+    w.get("/").header("cookie", "a=1").told().await;
+    assert_eq!(w.get("/").header("cookie", "b=2").told().await, "200 a (stale-hit)");
+}
+
 #[tokio::test(start_paused = true)]
 async fn deception_does_not_work_on_those_who_ask_at_the_same_time() {
     let w = world_of(CachePolicy::cloudfront());

@@ -88,7 +88,7 @@ impl Engine {
         let (request_time, response_time) = arrival.times;
         let survey = ResponseSurvey::of(headers, &self.policy.targets);
         let targets = if survey.targeted { self.policy.targets.as_slice() } else { &[] };
-        let selected = targeted::select(headers, targets);
+        let mut selected = targeted::select(headers, targets);
         let nominated = if survey.vary { Nominated::of(headers) } else { Nominated::Nothing };
         let lifetime = freshness::lifetime(
             status,
@@ -112,6 +112,7 @@ impl Engine {
             nominated: &nominated,
         };
         storing::may_store(&candidate, &self.policy.storing)?;
+        let must_be_validated = storing::must_be_validated(&candidate, &self.policy.storing);
         if let Some(update) = arrival.update {
             let CachePolicy { targets, storing, .. } = &self.policy;
             sharing::may_update(request_headers, update, targets, storing.set_cookie)?;
@@ -144,6 +145,7 @@ impl Engine {
             let language = selecting::content_language(&headers)?;
             primary.language_variant(*generation, shape, request_headers, &language)
         });
+        selected.directives.must_revalidate |= must_be_validated;
         let content = arrival.content.unwrap_or_else(random);
         let length = freshness::spread(lifetime.length, self.policy.lifetime.jitter, content);
         let head = ResponseHead {

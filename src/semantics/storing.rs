@@ -143,18 +143,36 @@ pub(crate) fn may_store(c: &Candidate<'_>, rules: &StoringRules) -> Result<(), N
     forbid(is_event_stream(c.headers), NotStored::EventStream)?;
     forbid(c.declared.is_err(), NotStored::Framing)?;
     let is_asked_for = matches!(c.lifetime.source, Source::Explicit | Source::Silent);
-    forbid(
-        !is_asked_for
-            && !rules.ignore_cookies
-            && !is_meant_for_many(c.directives)
-            && c.request_headers.contains_key(header::COOKIE),
-        NotStored::Cookie,
-    )?;
+    forbid(!is_asked_for && may_be_for_one(c, rules), NotStored::Cookie)?;
     forbid(!is_asked_for && deception::contradicts(c.path, c.headers), NotStored::Deceptive)?;
     let validated = has_validator(c.headers)
         && is_heuristically_cacheable(c.status)
         && !blames_request(c.status);
     forbid(c.lifetime.source == Source::Silent && !validated, NotStored::NoFreshness)
+}
+
+/// The request had cookies, and nothing says that the response is not made for who has them.
+fn may_be_for_one(c: &Candidate<'_>, rules: &StoringRules) -> bool {
+    !rules.ignore_cookies
+        && !is_meant_for_many(c.directives)
+        && c.request_headers.contains_key(header::COOKIE)
+}
+
+/// Is what may be stored never to be reused unless the origin agrees, although the operator or a client would take what is stale? It has no lifetime, and may be made for
+/// one user: only the origin can tell whether another one may have it.
+pub(crate) fn must_be_validated(c: &Candidate<'_>, rules: &StoringRules) -> bool {
+    let directives = c.directives;
+    match c.lifetime.source {
+        Source::Silent => may_be_for_one(c, rules) || deception::contradicts(c.path, c.headers),
+        // What says by itself how stale it may be used means it.
+        Source::Explicit => {
+            c.lifetime.length.is_zero()
+                && directives.stale_while_revalidate.is_none()
+                && directives.stale_if_error.is_none()
+                && may_be_for_one(c, rules)
+        }
+        Source::Default | Source::Heuristic => false,
+    }
 }
 
 /// A final status whose response is a whole of its own (section 3, and section 3.3 for 206).
