@@ -2,7 +2,7 @@
 mod support;
 
 use http::Version;
-use support::{World, ok, world, world_with};
+use support::{Seen, World, answer, ok, world, world_with};
 use tower_cdn::{Detail, Influential, KeyPolicy, Parameters};
 
 fn world_keyed(policy: KeyPolicy) -> World {
@@ -90,6 +90,52 @@ async fn rfc9112_s3_2_2_absolute_form_wins_over_host_and_is_what_is_forwarded() 
         w.get("/").origin_form("/").header("host", "evil.com").told().await,
         "200 a (uri-miss)"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_is_forwarded_as_the_key_has_it_however_it_is_spelled() {
+    for (evil, good) in [
+        ("EXAMPLE.com", "example.com"),
+        ("example.com.", "example.com"),
+        ("example.com:80", "example.com"),
+        ("example.com:", "example.com"),
+        ("Example.com.:0081", "example.com:0081"),
+        ("[::A]:80", "[::a]"),
+    ] {
+        let w = world_keyed(KeyPolicy::default());
+        let redirect = |seen: &Seen| {
+            let host = seen.field("host").unwrap_or("nobody");
+            answer(301).max_age(60).header("location", &format!("https://{host}/"))
+        };
+        w.origin.always("/", redirect);
+        w.origin.always("/absolute", |seen| ok(seen.target()).max_age(60));
+
+        let poisoned = w.get("/").origin_form("/").header("host", evil).await;
+        assert_eq!(poisoned.field("location").unwrap(), format!("https://{good}/"), "{evil}");
+        let other = w.get("/").origin_form("/").header("host", good).await;
+        assert_eq!(
+            (other.how(), other.field("location")),
+            ("hit".into(), poisoned.field("location"))
+        );
+
+        let absolute = |host| w.get(&format!("http://{host}/absolute")).told();
+        let uri = format!("http://{good}/absolute");
+        assert_eq!(absolute(evil).await, format!("200 {uri} (uri-miss)"));
+        assert_eq!(absolute(good).await, format!("200 {uri} (hit)"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rfc9110_s4_2_what_is_no_uri_of_http_takes_no_part() {
+    let w = world_keyed(KeyPolicy::default());
+    w.origin.always("/", |seen| ok(seen.target()).max_age(60));
+    for _ in 0..2 {
+        let evil = w.get("evil://example.com/").told().await;
+        assert_eq!(evil, "200 evil://example.com/ (bypass)");
+    }
+    for uri in ["http://example.com/", "https://example.com/"] {
+        assert_eq!(w.get(uri).told().await, format!("200 {uri} (uri-miss)"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,6 +21,7 @@ use crate::{
 };
 use http::{HeaderMap, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body;
+use std::mem;
 
 /// What becomes of a GET or HEAD.
 pub(crate) enum Begin {
@@ -93,7 +94,7 @@ impl Engine {
                 *answer = self.refuse(StatusCode::BAD_REQUEST, Detail::BadRequest);
                 return Begin::Answered;
             }
-            Err(reason @ (NoKey::TooLong | NoKey::NoHost)) => {
+            Err(reason @ (NoKey::TooLong | NoKey::NoHost | NoKey::OtherScheme)) => {
                 let detail = match reason {
                     NoKey::TooLong => Detail::TooLong,
                     _ => Detail::NotCacheable,
@@ -102,7 +103,7 @@ impl Engine {
                 return Begin::Forward(CacheStatus::forwarded(Forward::Bypass).detail_of(detail));
             }
         };
-        self.keys.prepare(head, keyed.query.take());
+        self.keys.prepare(head, mem::take(&mut keyed.changes));
         let directives =
             if has_directives { self.directives(&head.headers) } else { Default::default() };
         match self.hit(head, &keyed.key, &directives, asks, answer) {

@@ -2,12 +2,9 @@
 use crate::{CacheKey, KeyPolicy, key::Survey};
 use http::{HeaderMap, HeaderName, Request, Uri, request};
 
-/// The key, and the query to forward if it is another one; or why there is none.
-pub fn key(
-    policy: &KeyPolicy,
-    head: &request::Parts,
-) -> Result<(CacheKey, Option<String>), String> {
-    policy.key(head).map(|keyed| (keyed.key, keyed.query)).map_err(|why| format!("{why:?}"))
+/// The key, or why there is none.
+pub fn key(policy: &KeyPolicy, head: &request::Parts) -> Result<CacheKey, String> {
+    policy.key(head).map(|keyed| keyed.key).map_err(|why| format!("{why:?}"))
 }
 
 /// `Survey`: its flags in the order of their names, the lines of `Host`, and the bytes at most.
@@ -27,11 +24,12 @@ pub fn survey(headers: &HeaderMap) -> ([bool; 8], usize, usize) {
 }
 
 /// `KeyPolicy::settle_host`, then `KeyPolicy::prepare`: what becomes of a request that has a key.
-pub fn prepare(policy: &KeyPolicy, head: request::Parts, query: Option<String>) -> request::Parts {
+pub fn prepare(policy: &KeyPolicy, head: request::Parts) -> request::Parts {
     let mut request = Request::from_parts(head, ());
     policy.settle_host(&mut request).expect("it has a key");
     let mut head = request.into_parts().0;
-    policy.prepare(&mut head, query);
+    let keyed = policy.key(&head);
+    policy.prepare(&mut head, keyed.expect("it has a key").changes);
     head
 }
 

@@ -24,9 +24,9 @@ impl KeyPolicy {
             return Err(NoKey::TooLong);
         }
         let host = self.host(head, survey)?;
-        let is_https = head.uri.scheme().map_or(self.https, |scheme| *scheme == Scheme::HTTPS);
+        let is_https = self.is_https(&head.uri).ok_or(NoKey::OtherScheme)?;
         let mut parts = Key::default();
-        push_target(&mut parts, is_https, host, path, query.as_str())?;
+        let host = push_target(&mut parts, is_https, host, path, query.as_str())?;
         for name in &self.headers {
             // What is stripped is not forwarded, and may not be keyed.
             if self.influential == Influential::Strip && influential::is_one(name.as_str()) {
@@ -42,13 +42,24 @@ impl KeyPolicy {
                 parts.pair(Tag::Field, name.as_bytes(), value.as_bytes());
             }
         }
-        Ok(Keyed {
-            key: parts.finish(),
-            query: match query {
-                Query::Kept(_) => None,
-                Query::Changed(new) => Some(new),
-            },
-        })
+        let query = match query {
+            Query::Kept(_) => None,
+            Query::Changed(new) => Some(new),
+        };
+        Ok(Keyed { key: parts.finish(), changes: Changes { host, query } })
+    }
+
+    /// Of a URI of HTTP (RFC 9110 section 4.2).
+    fn is_https(&self, uri: &Uri) -> Option<bool> {
+        match uri.scheme() {
+            None => Some(self.https),
+            Some(scheme) if *scheme == Scheme::HTTP => Some(false),
+            Some(scheme) if *scheme == Scheme::HTTPS => Some(true),
+            // HTTP/2 may have capitals in it.
+            Some(scheme) if scheme.as_str().eq_ignore_ascii_case("http") => Some(false),
+            Some(scheme) if scheme.as_str().eq_ignore_ascii_case("https") => Some(true),
+            Some(_) => None,
+        }
     }
 
     /// The key of a GET for this URI with no fields: what an invalidation is about.
@@ -61,7 +72,7 @@ impl KeyPolicy {
     /// Is what is forwarded, without being prepared, what the key speaks of?
     pub(crate) fn is_forwarded_as_keyed(&self, head: &Parts) -> bool {
         let has_influential = influential::has_some(&head.headers);
-        self.key(head).is_ok_and(|keyed| keyed.query.is_none())
+        self.key(head).is_ok_and(|keyed| keyed.changes == Changes::default())
             && !(has_influential && self.influential == Influential::Strip)
     }
 
@@ -76,9 +87,12 @@ impl KeyPolicy {
 
     /// Brings a request into the form that its key speaks of: what is keyed is exactly what is forwarded.
     #[inline]
-    pub(crate) fn prepare(&self, head: &mut Parts, query: Option<String>) {
-        if let Some(query) = query {
+    pub(crate) fn prepare(&self, head: &mut Parts, changes: Changes) {
+        if let Some(query) = changes.query {
             change_query(&mut head.uri, &query);
+        }
+        if let Some(host) = changes.host {
+            change_host(head, host);
         }
         if self.influential == Influential::Strip {
             influential::remove(&mut head.headers);
@@ -139,14 +153,30 @@ fn change_query(uri: &mut Uri, query: &str) {
     }
 }
 
-/// The target URI, with its host in small letters.
+fn change_host(head: &mut Parts, host: HeaderValue) {
+    let mut parts = head.uri.clone().into_parts();
+    if let Some(authority) = &mut parts.authority
+        && let Ok(changed) = host.as_bytes().try_into()
+    {
+        *authority = changed;
+        if let Ok(changed) = Uri::from_parts(parts) {
+            head.uri = changed;
+        }
+    }
+    if let Some(named) = head.headers.get_mut(header::HOST) {
+        *named = host;
+    }
+}
+
+/// Adds the target URI, with its host in small letters. Gives back the host with its port in the form that the key has, if another one was named: an origin that
+/// answers by how it is spelled would answer all who spell it otherwise.
 fn push_target(
     parts: &mut Key,
     is_https: bool,
     authority: &[u8],
     path: &str,
     query: Option<&str>,
-) -> Result<(), NoKey> {
+) -> Result<Option<HeaderValue>, NoKey> {
     let Authority { host, port, has_capitals } =
         Authority::read(authority).ok_or(NoKey::Malformed)?;
     // Apart, so that the compiler knows their lengths.
@@ -160,14 +190,25 @@ fn push_target(
         parts.0.make_lowercase(parts.0.len().saturating_sub(host.len()));
     }
     let default_port: &[u8] = if is_https { b"443" } else { b"80" };
-    if !port.is_empty() && port != default_port {
+    let port = if port == default_port { b"" } else { port };
+    if !port.is_empty() {
         parts.push(Tag::Port, port);
     }
     parts.push(Tag::Path, path.as_bytes());
     if let Some(query) = query {
         parts.push(Tag::Query, query.as_bytes());
     }
-    Ok(())
+    let colon = usize::from(!port.is_empty());
+    let length = host.len().saturating_add(colon).saturating_add(port.len());
+    if !has_capitals && length == authority.len() {
+        return Ok(None);
+    }
+    let mut canonical = host.to_ascii_lowercase();
+    if !port.is_empty() {
+        canonical.push(b':');
+        canonical.extend_from_slice(port);
+    }
+    HeaderValue::try_from(canonical).map(Some).map_err(|_| NoKey::Malformed)
 }
 
 enum Query<'a> {
@@ -185,10 +226,18 @@ impl Query<'_> {
     }
 }
 
-/// A key, and the query to forward if it is not the one that came.
+/// A key, and what is to be forwarded otherwise than it came.
 pub(crate) struct Keyed {
     pub(crate) key: CacheKey,
-    pub(crate) query: Option<String>,
+    pub(crate) changes: Changes,
+}
+
+/// What has to change in a request for it to say what its key says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// With its port.
+    host: Option<HeaderValue>,
+    query: Option<String>,
 }
 
 /// Why a request has no key.
@@ -200,6 +249,8 @@ pub(crate) enum NoKey {
     NoHost,
     /// Its URL is too long to be a key.
     TooLong,
+    /// It is about no resource of HTTP.
+    OtherScheme,
 }
 
 #[cfg(test)]
@@ -300,10 +351,10 @@ mod tests {
             .sort_query(true)
             .header(http::HeaderName::from_static("x-forwarded-host"))
             .influential(Influential::Strip);
-        let mut head = head("http://a/x?c=1&utm=2&b=3&utm", &[("x-forwarded-host", "evil")]);
+        let mut head = head("http://A.:80/x?c=1&utm=2&b=3&utm", &[("x-forwarded-host", "evil")]);
         let keyed = policy.key(&head).unwrap();
         assert_eq!(keyed.key, key(&policy, "http://a/x?b=3&c=1", &[]).unwrap());
-        policy.prepare(&mut head, keyed.query);
+        policy.prepare(&mut head, keyed.changes);
         assert_eq!(head.uri, "http://a/x?b=3&c=1");
         assert!(head.headers.is_empty());
     }

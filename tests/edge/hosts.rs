@@ -36,6 +36,17 @@ fn a_target_with_a_host_makes_no_page_of_another_host() {
 }
 
 #[test]
+fn a_host_that_is_spelled_otherwise_is_forwarded_as_it_is_keyed() {
+    let origin = echo(1);
+    let edge = Edge::before(origin.address);
+    for host in ["A.Example.:80", "a.example"] {
+        let response = edge.ask(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(response.body, b"1 a.example", "{host}");
+    }
+    origin.done();
+}
+
+#[test]
 fn another_port_is_another_host() {
     let origin = echo(2);
     let edge = Edge::before(origin.address);
