@@ -203,6 +203,54 @@ async fn a_stale_deadline_answers_before_a_slow_origin_and_the_fetch_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stale_deadline_holds_for_those_who_come_while_the_origin_is_slow() {
+    let w = world_of(CachePolicy::default().stale_deadline(seconds(2)));
+    stale(&w, "stale-if-error=100").await;
+    w.origin.always("/", |_| hang());
+    let leader = w.get("/").start_told();
+    pass(2).await;
+    assert_eq!(leader.await.unwrap(), "200 a (stale)");
+    for _ in 0..5 {
+        let late = w.get("/").start_told();
+        pass_ms(1_999).await;
+        assert!(!late.is_finished());
+        pass_ms(1).await;
+        assert_eq!(late.await.unwrap(), "200 a (stale+)");
+    }
+    assert_eq!(w.origin.count(), 2, "the slow origin has one request");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rfc5861_s4_stale_if_error_holds_for_those_who_go_alone() {
+    for failure in [|| answer(503), fail] {
+        // They have waited for as long as they may.
+        let w = world();
+        stale(&w, "stale-if-error=100").await;
+        w.origin.says("/", hang());
+        w.origin.says("/", failure());
+        let _leader = w.get("/").start();
+        settle().await;
+        let follower = w.get("/").start_told();
+        pass(3).await;
+        assert_eq!(follower.await.unwrap(), "200 a (stale)");
+        // What does not fail goes on.
+        w.origin.says("/", ok("b"));
+        let follower = w.get("/").start_told();
+        pass(3).await;
+        assert_eq!(follower.await.unwrap(), "200 b (stale)");
+
+        // Or there are too many fetches.
+        let w = world_of(CachePolicy::default().max_fetches(1));
+        stale(&w, "stale-if-error=100").await;
+        w.origin.says("/other", hang());
+        let _other = w.get("/other").start();
+        settle().await;
+        w.origin.says("/", failure());
+        assert_eq!(w.get("/").told().await, "200 a (stale)");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_deadline_without_permission_waits() {
     let w = world_of(CachePolicy::default().stale_deadline(seconds(2)));
     stale(&w, "public").await;

@@ -280,10 +280,7 @@ impl<B, E> Course<B, E> {
     }
 
     pub(super) fn stale_for_error(&self, now: &Moment) -> Option<Found> {
-        let head = &self.look.found.as_ref()?.head;
-        let freshness = head.freshness(now);
-        let may = self.engine.may_serve_on_error(head, freshness);
-        self.look.found.clone().filter(|_| may)
+        self.engine.stale_for_error(&self.look, now)
     }
 }
 

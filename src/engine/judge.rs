@@ -4,6 +4,7 @@ use super::{
     look_up::{Found, LookUp},
 };
 use crate::{
+    clock::Moment,
     semantics::{
         cache_status::Forward,
         directives::RequestDirectives,
@@ -45,5 +46,12 @@ impl Engine {
     pub(super) fn may_serve_on_error(&self, head: &ResponseHead, freshness: Freshness) -> bool {
         !head.status.is_server_error()
             && reuse::may_serve_on_error(&head.directives, freshness, &self.policy.stale)
+    }
+
+    /// What was found, if it may answer since the origin fails.
+    pub(super) fn stale_for_error(&self, look: &LookUp, now: &Moment) -> Option<Found> {
+        let found = look.found.as_ref()?;
+        let freshness = found.head.freshness(now);
+        self.may_serve_on_error(&found.head, freshness).then(|| found.clone())
     }
 }

@@ -32,7 +32,7 @@ use crate::{
         cache_status::{Detail, Forward},
         conditional,
         freshness::Freshness,
-        reuse::Verdict,
+        reuse::{self, Verdict},
         validation,
     },
 };
@@ -123,7 +123,7 @@ where
             Some(lead) => lead_fetch(engine, origin, asked, body, look, lead, status).await,
             None => {
                 let status = status.detail_of(Detail::FetchLimit);
-                forward(&engine, origin, asked, body, status).await
+                forward_or_stale(&engine, origin, asked, body, look, status).await
             }
         };
     }
@@ -142,8 +142,9 @@ where
             let supply = engine.mended(supply, &asked, (&landed.key, &landed.head), again);
             Ok(engine.share(&asked, landed, supply, FromOrigin::default(), status))
         }
-        Place::Alone(detail) => {
-            forward(&engine, origin, asked, body, CacheStatus { detail, ..status }).await
+        Place::Alone(detail, look) => {
+            let status = CacheStatus { detail, ..status };
+            forward_or_stale(&engine, origin, asked, body, look, status).await
         }
     }
 }
@@ -202,7 +203,10 @@ where
     }
     match engine.shared.flights.alone(&asked.primary, engine.policy.limits.max_fetches) {
         Some(lead) => lead_fetch(engine, origin, asked, body, look, lead, status).await,
-        None => forward(&engine, origin, asked, body, status.detail_of(Detail::FetchLimit)).await,
+        None => {
+            let status = status.detail_of(Detail::FetchLimit);
+            forward_or_stale(&engine, origin, asked, body, look, status).await
+        }
     }
 }
 
@@ -276,6 +280,35 @@ where
 {
     let response = origin.send(Request::from_parts(engine.marked(asked), body)).await?;
     Ok(engine.exit(response.map(CacheBody::forwarded), status))
+}
+
+/// Past the cache as well; but if the origin fails, what is stale answers where it may (RFC 5861 section 4).
+async fn forward_or_stale<O, Q>(
+    engine: &Arc<Engine>,
+    origin: O,
+    asked: Arc<Asked>,
+    body: Q,
+    look: Box<LookUp>,
+    status: CacheStatus,
+) -> Answer<O, Q>
+where
+    O: Origin<Q>,
+    Q: Send + 'static,
+{
+    if engine.stale_for_error(&look, &engine.clock.read()).is_none() {
+        return forward(engine, origin, asked, body, status).await;
+    }
+    let spare = (!engine.shared.peek_tells_all).then(|| origin.clone());
+    let head = engine.marked(Arc::clone(&asked));
+    let sent = origin.send(Request::from_parts(head, body)).await;
+    let has_failed =
+        sent.as_ref().map_or(true, |response| reuse::is_origin_failure(response.status()));
+    if has_failed && let Some((landed, supply)) = engine.stale_for_all(&look) {
+        let again = || Some((spare?, engine.spare.body()?));
+        let supply = engine.mended(supply, &asked, (&landed.key, &landed.head), again);
+        return Ok(engine.share(&asked, landed, supply, FromOrigin::default(), status));
+    }
+    Ok(engine.exit(sent?.map(CacheBody::forwarded), status))
 }
 
 impl Engine {

@@ -11,14 +11,17 @@ use crate::{
     stored::Membership,
 };
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::oneshot::{self, error::RecvError},
+    time::{Instant, error::Elapsed, timeout_at},
+};
 
 /// What came of looking for a seat.
 pub(super) enum Place {
     Lead(Lead, Box<LookUp>),
     Shared(Landed, Supply),
     /// It goes past the cache, for this reason if there is one to tell.
-    Alone(Option<Detail>),
+    Alone(Option<Detail>, Box<LookUp>),
 }
 
 /// How often a request looks for a seat: at first, once more if its variant lies elsewhere, and once more if the fetch it waited for
@@ -32,20 +35,22 @@ impl Engine {
     /// Leads or waits, for no longer than the policy says.
     pub(super) async fn find_seat(&self, asked: &Asked, mut look: Box<LookUp>) -> Place {
         let limit = self.policy.limits.wait_timeout.min(LONGEST_WAIT);
-        let deadline = Instant::now() + limit;
+        let now = Instant::now();
+        let early = self.policy.limits.stale_deadline.map(|limit| now + limit.min(LONGEST_WAIT));
+        let deadline = now + limit;
         let mut has_failed = false;
         // What was made invalid before, this request may not get; what is made invalid while it waits, it may.
         let known = self.shared.rules.newest();
         for _ in 0..SEATS {
             let (landed, supply) = match self.take_seat(asked, &look) {
                 Seat::Lead(lead) => return Place::Lead(lead, look),
-                Seat::Full => return Place::Alone(Some(Detail::FetchLimit)),
+                Seat::Full => return Place::Alone(Some(Detail::FetchLimit), look),
                 Seat::Elsewhere(place) => {
                     *look = look.at(place);
                     continue;
                 }
                 Seat::Landed(landed, supply) => (landed, supply),
-                Seat::Follow(flight) => match timeout_at(deadline, flight).await {
+                Seat::Follow(flight) => match self.follow(flight, &look, early, deadline).await {
                     // A tag that nobody knew of then was invalidated before this request asked.
                     Ok(Ok(Landing::Shared(landed, _)))
                         if known > landed.head.fetch && self.is_gone(asked, &landed) =>
@@ -54,7 +59,7 @@ impl Engine {
                     }
                     Ok(Ok(Landing::Shared(landed, supply))) => (landed, supply),
                     Ok(Ok(Landing::Unshareable)) => {
-                        return Place::Alone(Some(Detail::Unshareable));
+                        return Place::Alone(Some(Detail::Unshareable), look);
                     }
                     Ok(Ok(Landing::Over)) => {
                         *look = Box::pin(self.look_up(&asked.primary, &asked.head)).await;
@@ -64,21 +69,48 @@ impl Engine {
                         }
                     }
                     // The fetch failed. One of those who waited tries again, but only once.
-                    Ok(Err(_)) if has_failed => return Place::Alone(None),
+                    Ok(Err(_)) if has_failed => return Place::Alone(None, look),
                     Ok(Err(_)) => {
                         has_failed = true;
                         continue;
                     }
-                    Err(_) => return Place::Alone(Some(Detail::WaitTimeout)),
+                    Err(_) => return Place::Alone(Some(Detail::WaitTimeout), look),
                 },
             };
             match self.variant_for(asked, &landed) {
                 Some(place) => *look = look.at(place),
-                None if !landed.head.suffices(&asked.head) => return Place::Alone(None),
+                None if !landed.head.suffices(&asked.head) => return Place::Alone(None, look),
                 None => return Place::Shared(landed, supply),
             }
         }
-        Place::Alone(None)
+        Place::Alone(None, look)
+    }
+
+    /// Waits for a fetch until the deadline. What is stale answers before where the policy says so: whoever comes while the origin is slow waits no longer than the first one.
+    async fn follow(
+        &self,
+        mut flight: oneshot::Receiver<Landing>,
+        look: &LookUp,
+        early: Option<Instant>,
+        deadline: Instant,
+    ) -> Result<Result<Landing, RecvError>, Elapsed> {
+        if let Some(early) = early.filter(|early| *early < deadline) {
+            if let Ok(landing) = timeout_at(early, &mut flight).await {
+                return Ok(landing);
+            }
+            if let Some((landed, supply)) = self.stale_for_all(look) {
+                return Ok(Ok(Landing::Shared(landed, supply)));
+            }
+        }
+        timeout_at(deadline, flight).await
+    }
+
+    /// What is stale, where it may answer since the origin fails or is slow (RFC 5861 section 4).
+    pub(super) fn stale_for_all(&self, look: &LookUp) -> Option<(Landed, Supply)> {
+        let stale = self.stale_for_error(look, &self.clock.read())?;
+        let landed = Landed { on_error: true, ..Landed::stored(look.key.clone(), stale) };
+        let supply = landed.open()?;
+        Some((landed, supply))
     }
 
     pub(super) fn take_seat(&self, asked: &Asked, look: &LookUp) -> Seat {
