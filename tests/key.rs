@@ -105,7 +105,7 @@ async fn a_host_is_forwarded_as_the_key_has_it_however_it_is_spelled() {
         let w = world_keyed(KeyPolicy::default());
         let redirect = |seen: &Seen| {
             let host = seen.field("host").unwrap_or("nobody");
-            answer(301).max_age(60).header("location", &format!("https://{host}/"))
+            answer(301).max_age(60).header("location", format!("https://{host}/"))
         };
         w.origin.always("/", redirect);
         w.origin.always("/absolute", |seen| ok(seen.target()).max_age(60));
