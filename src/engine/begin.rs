@@ -21,7 +21,6 @@ use crate::{
 };
 use http::{HeaderMap, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body;
-use std::mem;
 
 /// What becomes of a GET or HEAD.
 pub(crate) enum Begin {
@@ -103,7 +102,7 @@ impl Engine {
                 return Begin::Forward(CacheStatus::forwarded(Forward::Bypass).detail_of(detail));
             }
         };
-        self.keys.prepare(head, mem::take(&mut keyed.changes));
+        self.keys.prepare(head, keyed.changes.take());
         let directives =
             if has_directives { self.directives(&head.headers) } else { Default::default() };
         match self.hit(head, &keyed.key, &directives, asks, answer) {

@@ -26,7 +26,7 @@ impl KeyPolicy {
         let host = self.host(head, survey)?;
         let is_https = self.is_https(&head.uri).ok_or(NoKey::OtherScheme)?;
         let mut parts = Key::default();
-        let host = push_target(&mut parts, is_https, host, path, query.as_str())?;
+        let is_canonical = push_target(&mut parts, is_https, host, path, query.as_str())?;
         for name in &self.headers {
             // What is stripped is not forwarded, and may not be keyed.
             if self.influential == Influential::Strip && influential::is_one(name.as_str()) {
@@ -42,11 +42,11 @@ impl KeyPolicy {
                 parts.pair(Tag::Field, name.as_bytes(), value.as_bytes());
             }
         }
-        let query = match query {
-            Query::Kept(_) => None,
-            Query::Changed(new) => Some(new),
+        let changes = match query {
+            Query::Kept(_) if is_canonical => None,
+            query => Some(Changes::new(query, canonical(host, is_https)?)),
         };
-        Ok(Keyed { key: parts.finish(), changes: Changes { host, query } })
+        Ok(Keyed { key: parts.finish(), changes })
     }
 
     /// Of a URI of HTTP (RFC 9110 section 4.2).
@@ -72,7 +72,7 @@ impl KeyPolicy {
     /// Is what is forwarded, without being prepared, what the key speaks of?
     pub(crate) fn is_forwarded_as_keyed(&self, head: &Parts) -> bool {
         let has_influential = influential::has_some(&head.headers);
-        self.key(head).is_ok_and(|keyed| keyed.changes == Changes::default())
+        self.key(head).is_ok_and(|keyed| keyed.changes.is_none())
             && !(has_influential && self.influential == Influential::Strip)
     }
 
@@ -87,12 +87,9 @@ impl KeyPolicy {
 
     /// Brings a request into the form that its key speaks of: what is keyed is exactly what is forwarded.
     #[inline]
-    pub(crate) fn prepare(&self, head: &mut Parts, changes: Changes) {
-        if let Some(query) = changes.query {
-            change_query(&mut head.uri, &query);
-        }
-        if let Some(host) = changes.host {
-            change_host(head, host);
+    pub(crate) fn prepare(&self, head: &mut Parts, changes: Option<Box<Changes>>) {
+        if let Some(changes) = changes {
+            changes.make(head);
         }
         if self.influential == Influential::Strip {
             influential::remove(&mut head.headers);
@@ -143,40 +140,52 @@ impl KeyPolicy {
     }
 }
 
-fn change_query(uri: &mut Uri, query: &str) {
-    let path = uri.path();
-    let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = target.parse().ok();
-    if let Ok(changed) = Uri::from_parts(parts) {
-        *uri = changed;
-    }
+/// What has to change in a request for it to say what its key says. Rare, so that nobody else carries the room for it.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    /// With its port.
+    host: HeaderValue,
+    query: Option<String>,
 }
 
-fn change_host(head: &mut Parts, host: HeaderValue) {
-    let mut parts = head.uri.clone().into_parts();
-    if let Some(authority) = &mut parts.authority
-        && let Ok(changed) = host.as_bytes().try_into()
-    {
-        *authority = changed;
+impl Changes {
+    #[cold]
+    fn new(query: Query<'_>, host: HeaderValue) -> Box<Self> {
+        let query = match query {
+            Query::Kept(_) => None,
+            Query::Changed(new) => Some(new),
+        };
+        Box::new(Self { host, query })
+    }
+
+    #[cold]
+    fn make(self, head: &mut Parts) {
+        let mut parts = head.uri.clone().into_parts();
+        if let Some(query) = self.query {
+            let path = head.uri.path();
+            let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+            parts.path_and_query = target.parse().ok();
+        }
+        if parts.authority.is_some() {
+            parts.authority = self.host.as_bytes().try_into().ok();
+        }
         if let Ok(changed) = Uri::from_parts(parts) {
             head.uri = changed;
         }
-    }
-    if let Some(named) = head.headers.get_mut(header::HOST) {
-        *named = host;
+        if let Some(named) = head.headers.get_mut(header::HOST) {
+            *named = self.host;
+        }
     }
 }
 
-/// Adds the target URI, with its host in small letters. Gives back the host with its port in the form that the key has, if another one was named: an origin that
-/// answers by how it is spelled would answer all who spell it otherwise.
+/// Adds the target URI, with its host in small letters. True if that is how the host was spelled.
 fn push_target(
     parts: &mut Key,
     is_https: bool,
     authority: &[u8],
     path: &str,
     query: Option<&str>,
-) -> Result<Option<HeaderValue>, NoKey> {
+) -> Result<bool, NoKey> {
     let Authority { host, port, has_capitals } =
         Authority::read(authority).ok_or(NoKey::Malformed)?;
     // Apart, so that the compiler knows their lengths.
@@ -189,8 +198,7 @@ fn push_target(
     if has_capitals {
         parts.0.make_lowercase(parts.0.len().saturating_sub(host.len()));
     }
-    let default_port: &[u8] = if is_https { b"443" } else { b"80" };
-    let port = if port == default_port { b"" } else { port };
+    let port = if port == default_port(is_https) { b"" } else { port };
     if !port.is_empty() {
         parts.push(Tag::Port, port);
     }
@@ -200,15 +208,23 @@ fn push_target(
     }
     let colon = usize::from(!port.is_empty());
     let length = host.len().saturating_add(colon).saturating_add(port.len());
-    if !has_capitals && length == authority.len() {
-        return Ok(None);
-    }
+    Ok(!has_capitals && length == authority.len())
+}
+
+/// A host with its port as keys have it. An origin that answers by how it is spelled would answer all who spell it otherwise.
+#[cold]
+fn canonical(authority: &[u8], is_https: bool) -> Result<HeaderValue, NoKey> {
+    let Authority { host, port, .. } = Authority::read(authority).ok_or(NoKey::Malformed)?;
     let mut canonical = host.to_ascii_lowercase();
-    if !port.is_empty() {
+    if !port.is_empty() && port != default_port(is_https) {
         canonical.push(b':');
         canonical.extend_from_slice(port);
     }
-    HeaderValue::try_from(canonical).map(Some).map_err(|_| NoKey::Malformed)
+    HeaderValue::try_from(canonical).map_err(|_| NoKey::Malformed)
+}
+
+fn default_port(is_https: bool) -> &'static [u8] {
+    if is_https { b"443" } else { b"80" }
 }
 
 enum Query<'a> {
@@ -229,15 +245,7 @@ impl Query<'_> {
 /// A key, and what is to be forwarded otherwise than it came.
 pub(crate) struct Keyed {
     pub(crate) key: CacheKey,
-    pub(crate) changes: Changes,
-}
-
-/// What has to change in a request for it to say what its key says.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    /// With its port.
-    host: Option<HeaderValue>,
-    query: Option<String>,
+    pub(crate) changes: Option<Box<Changes>>,
 }
 
 /// Why a request has no key.
