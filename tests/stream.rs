@@ -244,6 +244,47 @@ async fn a_reader_left_behind_where_nothing_is_stored_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_left_behind_hears_of_a_body_that_breaks() {
+    for panicking in [false, true] {
+        let w = world_of(policy().stall_timeout(seconds(2)));
+        let (response, feed) = ok("").max_age(60).fed();
+        w.origin.says("/", response);
+        let slow = w.get("/").await;
+        let fast = w.get("/").start_told();
+        for _ in 0..40 {
+            feed.chunk(vec![b'x'; CHUNK]);
+        }
+        pass(2).await;
+        if panicking {
+            feed.panics()
+        } else {
+            feed.breaks()
+        }
+        assert!(fast.await.unwrap().contains('#'));
+        let error = slow.body_error().await;
+        assert!(is_origin(&error), "{error}");
+        w.assert_idle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_left_behind_is_not_told_of_a_break_that_the_origin_never_made() {
+    let w = world_of(policy().stall_timeout(seconds(2)).max_object(40 * CHUNK as u64));
+    let (response, pulled) = ok("").max_age(60).made(300, CHUNK);
+    w.origin.says("/", response);
+    let slow = w.get("/").await;
+    let mut fast = w.get("/").await;
+    take(&mut fast, 17).await;
+    pass(2).await;
+    drop(fast);
+    settle().await;
+    assert!(pulled.load(SeqCst) < 50, "too large to be stored, and nobody else reads");
+    let error = slow.body_error().await;
+    assert!(is_too_slow(&error), "{error}");
+    w.assert_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_comes_when_the_start_is_freed_waits_for_the_store() {
     let w = world_of(policy());
     let (response, feed) = ok("").max_age(60).fed();

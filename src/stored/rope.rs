@@ -222,7 +222,7 @@ impl Writer {
     /// The content is complete.
     pub(crate) fn finish(self, trailers: Option<HeaderMap>) {
         let trailers = trailers.filter(|t| !t.is_empty()).map(Arc::new);
-        self.end(End::Complete(trailers));
+        self.end(|_| End::Complete(trailers));
     }
 
     /// May more be pushed? If not now, `waker` is woken when the answer may have changed.
@@ -261,10 +261,10 @@ impl Writer {
         wake_readers(state);
     }
 
-    fn end(&self, end: End) {
+    fn end(&self, end: impl FnOnce(&State) -> End) {
         let mut state = self.0.lock();
         if state.end.is_none() {
-            state.end = Some(end);
+            state.end = Some(end(&state));
         }
         wake_readers(state);
     }
@@ -272,7 +272,11 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.end(End::Cut(Cut::Origin));
+        self.end(|state| {
+            // Where nobody reads along, not even a store, that is why it ends: who was left behind has waited in vain.
+            let is_abandoned = state.attached().next().is_none();
+            End::Cut(if is_abandoned { Cut::TooSlow } else { Cut::Origin })
+        });
     }
 }
 

@@ -179,6 +179,26 @@ fn who_is_left_behind_goes_on_from_the_store() {
 }
 
 #[test]
+fn who_is_left_behind_hears_of_what_breaks() {
+    explore(|| {
+        let (writer, rope) = channel(1);
+        let slow = whole(&rope);
+        let slow = thread::spawn(move || read(slow));
+        // It reads in the thread of the pump, beside a store that never comes to say what it has.
+        let mut fast = whole(&rope);
+        let mut store = rope.store_reader().expect("nothing has been freed");
+        assert!(pump(&writer, &[b"ab"]));
+        for reader in [&mut fast, &mut store] {
+            let next = block_on(poll_fn(|cx| reader.poll_next(cx.waker())));
+            assert!(matches!(next, Next::Chunk(_)));
+        }
+        assert!(pump(&writer, &[b"cd"]));
+        drop(writer);
+        assert!(matches!(slow.join().expect("no panic"), Got::Cut(_, Cut::Origin)));
+    });
+}
+
+#[test]
 fn a_store_that_is_refused_gets_no_clean_end() {
     explore(|| {
         let (writer, rope) = channel(1);

@@ -86,7 +86,8 @@ impl Reader {
             (Hold::Attached, Some(End::Complete(trailers)), _) => {
                 return Poll::Ready(Next::End(trailers.clone()));
             }
-            (Hold::Attached, Some(End::Cut(cut)), _) => return Poll::Ready(Next::Cut(*cut)),
+            // What is cut is never stored, so that the store is not waited for either.
+            (_, Some(End::Cut(cut)), _) => return Poll::Ready(Next::Cut(*cut)),
             (Hold::Behind, _, Some(Some(content))) => {
                 let from = self.offset.max(self.wanted.start);
                 return Poll::Ready(Next::Stored(content.clone(), from..self.wanted.end));
