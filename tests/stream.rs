@@ -244,6 +244,68 @@ async fn a_reader_left_behind_where_nothing_is_stored_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_idle_client_does_not_hold_up_who_was_left_behind() {
+    let w = world_of(policy().stall_timeout(seconds(2)));
+    let (response, _) = ok("").max_age(60).made(300, CHUNK);
+    w.origin.says("/", response);
+    let mut victim = w.get("/").await;
+    let mut idler = w.get("/").await;
+    take(&mut idler, 17).await;
+    pass(2).await;
+    // The first one is left behind now. The other reads on, and then no more.
+    take(&mut idler, 50).await;
+    let victim = tokio::spawn(async move { victim.read().await });
+    pass(1).await;
+    assert!(!victim.is_finished(), "an idle client may hold up others for a while");
+    pass(1).await;
+    assert!(victim.is_finished(), "but not for longer than the limit");
+    let (text, error) = victim.await.unwrap();
+    assert_eq!((text.len(), error.is_none()), (300 * CHUNK, true));
+    settle().await;
+    assert_eq!(w.get("/").await.how(), "hit");
+    let (text, error) = idler.read().await;
+    assert_eq!((text.len(), error.is_none()), (233 * CHUNK, true), "left behind, not cut");
+    w.assert_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_left_behind_for_one_who_waits_in_vain() {
+    // Too large to be stored, which shows when one client is left behind and another one idles.
+    let w = world_of(policy().stall_timeout(seconds(2)).max_object(60 * CHUNK as u64));
+    let (response, _) = ok("").max_age(60).made(300, CHUNK);
+    w.origin.says("/", response);
+    let victim = w.get("/").await;
+    let mut idler = w.get("/").await;
+    take(&mut idler, 17).await;
+    pass(2).await;
+    take(&mut idler, 50).await;
+    let error = victim.body_error().await;
+    assert!(is_too_slow(&error), "{error}");
+    pass(100).await;
+    assert_eq!(idler.text().await.len(), 233 * CHUNK, "as without a cache");
+    w.assert_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_left_behind_for_one_who_does_not_read() {
+    let w = world_of(policy().stall_timeout(seconds(2)));
+    let (response, pulled) = ok("").max_age(60).made(300, CHUNK);
+    w.origin.says("/", response);
+    let victim = w.get("/").await;
+    let mut idler = w.get("/").await;
+    take(&mut idler, 17).await;
+    pass(2).await;
+    take(&mut idler, 50).await;
+    pass(100).await;
+    assert!(pulled.load(SeqCst) < 90, "the one who reads paces the origin");
+    drop(victim);
+    pass(100).await;
+    assert!(pulled.load(SeqCst) < 90);
+    assert_eq!(idler.text().await.len(), 233 * CHUNK);
+    w.assert_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reader_left_behind_hears_of_a_body_that_breaks() {
     for panicking in [false, true] {
         let w = world_of(policy().stall_timeout(seconds(2)));

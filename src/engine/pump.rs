@@ -2,6 +2,7 @@
 use super::{flight::Lead, within::within};
 use crate::{
     CachePolicy,
+    policy::Limits,
     semantics::{directives::Directives, trailers},
     stored::rope::{Room, Rope, Writer},
 };
@@ -41,8 +42,7 @@ where
     let mut body = pin!(body);
     let mut arrived = 0_u64;
     let mut trailer_section = None;
-    let mut patience =
-        Patience { left: limits.stall_timeout, store_timeout: limits.store_timeout, rope };
+    let mut patience = Patience::new(limits, rope);
     let mut is_shared = true;
     loop {
         let mut frame = poll_fn(|cx| {
@@ -111,8 +111,10 @@ enum Incoming {
 
 /// How long to wait for readers that are slow.
 struct Patience<'a> {
-    /// For how long slow clients may still hold up others.
+    /// For how long slow clients may still hold up others who read along.
     left: Duration,
+    /// And for how long those who wait for the store: it is not used up when they are left behind.
+    left_behind: Duration,
     /// How long a store that is the only reader may pause.
     store_timeout: Duration,
     rope: &'a Rope,
@@ -121,18 +123,39 @@ struct Patience<'a> {
 /// The timers of one wait.
 #[derive(Default)]
 struct Timers {
-    stall: Option<(Instant, Pin<Box<Sleep>>)>,
-    store: Option<Pin<Box<Sleep>>>,
+    stall: Timer,
+    behind: Timer,
+    store: Timer,
 }
 
-impl Patience<'_> {
+/// Runs from when it is first asked.
+#[derive(Default)]
+struct Timer(Option<(Instant, Pin<Box<Sleep>>)>);
+
+impl Timer {
+    fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        let begin = || (Instant::now(), Box::pin(sleep(limit)));
+        let (_, timer) = self.0.get_or_insert_with(begin);
+        timer.as_mut().poll(cx)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed())
+    }
+}
+
+impl<'a> Patience<'a> {
+    fn new(limits: &Limits, rope: &'a Rope) -> Self {
+        let &Limits { stall_timeout, store_timeout, .. } = limits;
+        Self { left: stall_timeout, left_behind: stall_timeout, store_timeout, rope }
+    }
+
     /// Waits until the window has room. An error means that nobody reads any more.
     async fn make_room(&mut self, writer: &Writer) -> Result<(), ()> {
         let mut timers = Timers::default();
         let room = poll_fn(|cx| self.poll_room(writer, &mut timers, cx)).await;
-        if let Some((since, _)) = timers.stall {
-            self.left = self.left.saturating_sub(since.elapsed());
-        }
+        self.left = self.left.saturating_sub(timers.stall.elapsed());
+        self.left_behind = self.left_behind.saturating_sub(timers.behind.elapsed());
         room
     }
 
@@ -149,14 +172,15 @@ impl Patience<'_> {
                 Room::Closed => return Poll::Ready(Err(())),
                 Room::Paced => return Poll::Pending,
                 Room::Stalled => {
-                    let begin = || (Instant::now(), Box::pin(sleep(self.left)));
-                    let (_, timer) = timers.stall.get_or_insert_with(begin);
-                    ready!(timer.as_mut().poll(cx));
+                    ready!(timers.stall.poll(self.left, cx));
+                    writer.leave_laggards_behind();
+                }
+                Room::Awaited => {
+                    ready!(timers.behind.poll(self.left_behind, cx));
                     writer.leave_laggards_behind();
                 }
                 Room::StoreOnly => {
-                    let begin = || Box::pin(sleep(self.store_timeout));
-                    ready!(timers.store.get_or_insert_with(begin).as_mut().poll(cx));
+                    ready!(timers.store.poll(self.store_timeout, cx));
                     self.rope.refuse_store();
                 }
             }

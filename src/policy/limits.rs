@@ -107,7 +107,7 @@ impl CachePolicy {
         self
     }
 
-    /// How long, in sum, slow readers of one body may hold up others. Default: 5 s.
+    /// How long, in sum, slow readers of one body may hold up others: those who read along, and as long those who were left behind and wait for the store. Default: 5 s.
     #[must_use]
     pub fn stall_timeout(mut self, limit: Duration) -> Self {
         self.limits.stall_timeout = limit;

@@ -10,7 +10,8 @@
 //!
 //! While no more has arrived than the window holds, everything stays, and a reader may come late. Above that, chunks are
 //! freed behind the slowest reader, which so paces the writer. If it holds up other clients for longer than it may, it is left behind: it goes on
-//! from the store once the response is stored, or is cut. The store is a reader too: it never holds up a client, and no client is left behind for its sake.
+//! from the store once the response is stored, or is cut. Until then it is held up by who is slower than the store. The store is a reader too: it never holds up a client, and
+//! no client is left behind for its sake alone.
 //!
 //! A writer that is dropped before [`Writer::finish`] truncates the rope: no reader can take it for complete.
 mod reader;
@@ -120,8 +121,10 @@ enum Role {
 enum Hold {
     /// Chunks stay for it.
     Attached,
-    /// It goes on from the store when the response is there.
+    /// It goes on from the store when the response is there, if it does not catch up.
     Behind,
+    /// The same, and it has asked for what has been freed: it waits for the store.
+    Waiting,
     /// It gets an error.
     Cut(Cut),
 }
@@ -136,6 +139,8 @@ pub(crate) enum Room {
     Paced,
     /// The window is full since a client reads slowly, and somebody else has to wait.
     Stalled,
+    /// The window is full since a client reads slowly, and somebody who was left behind waits for the store to have it all.
+    Awaited,
     /// The window is full since the store reads slowly, and nobody else reads.
     StoreOnly,
 }
@@ -178,7 +183,7 @@ impl Rope {
 
     /// True if somebody waits for [`settle`](Self::settle).
     pub(crate) fn has_left_behind(&self) -> bool {
-        self.lock().readers.iter().any(|(_, place)| place.hold == Hold::Behind)
+        self.lock().readers.iter().any(|(_, place)| place.is_left_behind())
     }
 
     /// The response will not be stored: its store gets an error instead of an end.
@@ -293,6 +298,13 @@ impl State {
         self.attached().any(|place| place.role == Role::Store)
     }
 
+    /// Somebody waits for what the store will have.
+    fn store_is_awaited(&self) -> bool {
+        self.settled.is_none()
+            && self.has_store()
+            && self.readers.iter().any(|(_, place)| place.hold == Hold::Waiting)
+    }
+
     /// A store that was cut and has not heard of it.
     fn store_was_cut(&self) -> bool {
         self.readers.iter().any(|(_, place)| {
@@ -329,10 +341,11 @@ impl State {
             let clients_lag =
                 self.attached().any(|place| place.role == Role::Client && place.is_laggard(first));
             let has_client = self.attached().any(|place| place.role == Role::Client);
-            return match (clients_lag && client_waits, has_client) {
-                (true, _) => Room::Stalled,
-                (false, true) => Room::Paced,
-                (false, false) => Room::StoreOnly,
+            return match (clients_lag, has_client) {
+                (true, _) if client_waits => Room::Stalled,
+                (true, _) if self.store_is_awaited() => Room::Awaited,
+                (_, true) => Room::Paced,
+                (_, false) => Room::StoreOnly,
             };
         }
     }
@@ -352,6 +365,10 @@ impl State {
 impl Place {
     fn is_laggard(&self, first: u64) -> bool {
         self.hold == Hold::Attached && self.next == first
+    }
+
+    fn is_left_behind(&self) -> bool {
+        matches!(self.hold, Hold::Behind | Hold::Waiting)
     }
 }
 

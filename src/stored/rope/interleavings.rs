@@ -26,13 +26,14 @@ fn channel(each: usize) -> (Writer, Rope) {
 /// Pushes as a pump does: chunk by chunk, when there is room. False if nobody reads any more.
 fn pump(writer: &Writer, chunks: &[&'static [u8]]) -> bool {
     chunks.iter().all(|chunk| {
-        let room = block_on(poll_fn(|cx| match writer.room(cx.waker()) {
-            Room::Stalled => {
-                writer.leave_laggards_behind();
-                Poll::Pending
+        let room = block_on(poll_fn(|cx| {
+            loop {
+                match writer.room(cx.waker()) {
+                    Room::Stalled | Room::Awaited => writer.leave_laggards_behind(),
+                    Room::Paced | Room::StoreOnly => return Poll::Pending,
+                    room => return Poll::Ready(room),
+                }
             }
-            Room::Paced | Room::StoreOnly => Poll::Pending,
-            room => Poll::Ready(room),
         }));
         writer.push(Bytes::from_static(chunk));
         room == Room::Free
@@ -175,6 +176,30 @@ fn who_is_left_behind_goes_on_from_the_store() {
         drop(store);
         rope.settle(Some(Content::from(Bytes::from_static(b"abcd"))));
         assert_eq!(slow.join().expect("no panic"), Got::Whole(b"abcd".to_vec()));
+    });
+}
+
+#[test]
+fn who_was_left_behind_is_not_held_up_for_ever() {
+    explore(|| {
+        let (writer, rope) = channel(1);
+        let slow = whole(&rope);
+        let slow = thread::spawn(move || read(slow));
+        // These two read in the thread of the pump, and the first one only once.
+        let mut idle = whole(&rope);
+        let mut store = rope.store_reader().expect("nothing has been freed");
+        for (n, chunk) in [b"ab", b"cd", b"ef"].into_iter().enumerate() {
+            assert!(pump(&writer, &[chunk]));
+            for reader in [&mut store, &mut idle].into_iter().take(if n == 0 { 2 } else { 1 }) {
+                let next = block_on(poll_fn(|cx| reader.poll_next(cx.waker())));
+                assert!(matches!(next, Next::Chunk(read) if read[..] == chunk[..]));
+            }
+        }
+        writer.finish(None);
+        drop(store);
+        rope.settle(Some(Content::from(Bytes::from_static(b"abcdef"))));
+        assert_eq!(slow.join().expect("no panic"), Got::Whole(b"abcdef".to_vec()));
+        assert_eq!(read(idle), Got::Whole(b"cdef".to_vec()));
     });
 }
 

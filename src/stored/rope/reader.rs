@@ -88,14 +88,28 @@ impl Reader {
             }
             // What is cut is never stored, so that the store is not waited for either.
             (_, Some(End::Cut(cut)), _) => return Poll::Ready(Next::Cut(*cut)),
-            (Hold::Behind, _, Some(Some(content))) => {
+            (Hold::Behind | Hold::Waiting, _, Some(Some(content))) => {
                 let from = self.offset.max(self.wanted.start);
                 return Poll::Ready(Next::Stored(content.clone(), from..self.wanted.end));
             }
-            (Hold::Behind, _, Some(None)) => return Poll::Ready(Next::Cut(Cut::TooSlow)),
+            (Hold::Behind | Hold::Waiting, _, Some(None)) => {
+                return Poll::Ready(Next::Cut(Cut::TooSlow));
+            }
             _ => {}
         }
         place.waker = Some(waker.clone());
+        let writer = match place.hold {
+            // From now on others may hold it up.
+            Hold::Behind => {
+                place.hold = Hold::Waiting;
+                writer.take()
+            }
+            Hold::Attached | Hold::Waiting | Hold::Cut(_) => None,
+        };
+        drop(state);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
         Poll::Pending
     }
 
