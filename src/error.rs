@@ -24,14 +24,23 @@ impl StoreError {
 
     /// Content that broke off, or is not stored after all, is no fault of the store.
     pub(crate) fn is_of_content(&self) -> bool {
+        self.cut().is_some()
+    }
+
+    /// The content is larger than what is stored, whoever has found that out.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.cut() == Some(Cut::TooLarge)
+    }
+
+    fn cut(&self) -> Option<Cut> {
         let mut source = self.source();
         while let Some(inner) = source {
-            if inner.is::<ContentError>() {
-                return true;
+            if let Some(ContentError(cut)) = inner.downcast_ref() {
+                return Some(*cut);
             }
             source = inner.source();
         }
-        false
+        None
     }
 }
 
@@ -65,8 +74,10 @@ pub(crate) enum Cut {
     Origin,
     /// This reader held up the others for too long.
     TooSlow,
-    /// It is not stored after all: too large, or invalidated, or the store was too slow.
+    /// It is not stored after all: invalidated, or the store was too slow, or has no room now.
     NotStored,
+    /// It is not stored, since it is larger than what is.
+    TooLarge,
     /// The store did not have what it should have.
     Store,
 }
@@ -89,6 +100,7 @@ impl fmt::Display for ContentError {
             Cut::Origin => "origin body ended early",
             Cut::TooSlow => "reader held up others for too long",
             Cut::NotStored => "response is not stored after all",
+            Cut::TooLarge => "response is too large to be stored",
             Cut::Store => "stored content is not there any more",
         })
     }

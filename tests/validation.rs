@@ -1,8 +1,11 @@
 //! Validation (RFC 9111 section 4.3) and freshening (sections 3.2 and 4.3.4).
 mod support;
 
-use support::{World, answer, fail, ok, pass, settle, world, world_of};
-use tower_cdn::CachePolicy;
+use support::{
+    Client, KILOBYTE, MEGABYTE, Origin, World, answer, fail, ok, pass, settle, world, world_of,
+};
+use tower::Layer;
+use tower_cdn::{CachePolicy, CdnCacheLayer, Clock, MemoryStore};
 
 #[tokio::test(start_paused = true)]
 async fn s4_3_1_stored_validators_are_sent() {
@@ -354,4 +357,76 @@ async fn s7_3_a_cookie_that_a_304_brings_is_for_others_only_if_the_304_says_so()
         assert_eq!(w.origin.last().field("if-none-match"), Some("\"a\""), "it stays stored");
         assert_eq!(w.origin.count(), if cookie.is_some() { 2 } else { 3 });
     }
+}
+
+/// What was stored may be served stale for long, and has been replaced by what is larger than may be stored.
+async fn assert_not_found_again(layer: CdnCacheLayer, larger: &'static str) {
+    let (origin, half) = (Origin::new(), larger.len() / 2);
+    let client = Client::new(layer.layer(origin.clone()));
+    origin.says("/", ok("a").says("max-age=10, stale-while-revalidate=1000"));
+    origin.always("/", move |_| ok("").max_age(10).chunks(&[&larger[..half], &larger[half..]]));
+    assert_eq!(client.get("/").told().await, "200 a (uri-miss)");
+    pass(10).await;
+    assert_eq!(client.get("/").told().await, "200 a (stale-hit)");
+    settle().await;
+    assert_eq!(origin.count(), 2, "a refresh, which brings what is larger");
+    for _ in 0..2 {
+        let reply = client.get("/").await;
+        assert_eq!(reply.how(), "uri-miss");
+        assert_eq!(reply.text().await, larger);
+        settle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_3_3_what_turns_out_too_large_replaces_what_is_stored() {
+    let layer = CdnCacheLayer::builder(MemoryStore::new(MEGABYTE as u64)).clock(Clock::tokio());
+    let policy = CachePolicy::default().max_object(4);
+    assert_not_found_again(layer.policy(policy).build(), "largerstill").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_3_3_what_the_store_finds_too_large_replaces_what_is_stored() {
+    let layer = CdnCacheLayer::builder(MemoryStore::new(MEGABYTE as u64)).clock(Clock::tokio());
+    let larger = "x".repeat(MEGABYTE + KILOBYTE).leak();
+    assert_not_found_again(layer.build(), larger).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_turns_out_too_large_after_a_long_pause_leaves_what_is_stored() {
+    let w = world_of(CachePolicy::default().max_object(4));
+    w.origin.says("/", ok("a").says("max-age=10, stale-if-error=1000"));
+    assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
+    pass(10).await;
+    let (response, feed) = ok("").max_age(10).fed();
+    w.origin.says("/", response);
+    w.origin.says("/", answer(503));
+    let asked = w.get("/").start_told();
+    settle().await;
+    feed.chunk("b");
+    pass(30).await;
+    feed.chunk("larger");
+    feed.end();
+    assert_eq!(asked.await.unwrap(), "200 blarger (stale)");
+    settle().await;
+    assert_eq!(w.get("/").told().await, "200 a (stale)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_turns_out_too_large_leaves_what_is_newer() {
+    let w = world_of(CachePolicy::default().max_object(4).collapse(false));
+    w.origin.says("/", ok("a").max_age(10));
+    assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
+    pass(10).await;
+    let (response, feed) = ok("").max_age(10).fed();
+    w.origin.says("/", response);
+    w.origin.says("/", ok("b").max_age(10));
+    let asked = w.get("/").start_told();
+    settle().await;
+    assert_eq!(w.get("/").told().await, "200 b (stale)");
+    feed.chunk("larger");
+    feed.end();
+    assert_eq!(asked.await.unwrap(), "200 larger (stale)");
+    settle().await;
+    assert_eq!(w.get("/").told().await, "200 b (hit)");
 }

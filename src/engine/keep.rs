@@ -2,16 +2,20 @@
 use super::{
     landing::Course,
     pump::{Arrived, pump},
+    shelf::Put,
 };
 use crate::{
     CacheKey, StoredResponse,
+    error::Cut,
     invalidation::Validity,
+    semantics::reuse,
     stored::{
         Kind, ResponseHead,
         rope::{Rope, Writer},
     },
 };
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::Body;
 use std::future::Future;
 
@@ -31,7 +35,7 @@ impl<B, E> Course<B, E> {
         let arrived = pump(body, &directives, &writer, rope, lead, &engine.policy).await;
         let Some(Arrived { trailers }) = arrived else { return };
         if self.is_outdated(key, head).await {
-            rope.refuse_store();
+            rope.refuse_store(Cut::NotStored);
         }
         writer.finish(trailers);
     }
@@ -48,7 +52,7 @@ impl<B, E> Course<B, E> {
         matches!(there, Some(Kind::Response(there)) if there.fetch > head.fetch && !(is_part(&there) && is_part(head)))
     }
 
-    /// Puts a response in its place, and in the list of variants if it is one.
+    /// Puts a response in its place, and in the list of variants if it is one. False if it is not there now.
     pub(super) async fn keep(
         &self,
         key: &CacheKey,
@@ -57,8 +61,15 @@ impl<B, E> Course<B, E> {
         arrived: impl Future<Output = ()>,
     ) -> bool {
         let Self { engine, lead, look, .. } = self;
-        let kept = engine.put_at(key, response, arrived).await;
-        if kept && lead.may_store() {
+        match engine.put_at(key, response, arrived).await {
+            Put::Kept => {}
+            Put::TooLarge => {
+                Box::pin(self.remove_superseded(head.status)).await;
+                return false;
+            }
+            Put::Failed => return false,
+        }
+        if lead.may_store() {
             match (&head.rare.variant, &look.index) {
                 (Some(_), index) => {
                     let had_index = index.is_some();
@@ -74,7 +85,19 @@ impl<B, E> Course<B, E> {
                 (None, None) => {}
             }
         }
-        kept
+        true
+    }
+
+    /// RFC 9111 section 4.3.3: a full response that is too large to be stored tells all the same that what was stored is not what is there now. It would be found
+    /// again and again, and be asked about in vain. What is newer than this fetch stays, and so does what an origin that fails has not replaced.
+    async fn remove_superseded(&self, status: StatusCode) {
+        let Self { engine, lead, look, .. } = self;
+        let is_replaced = lead.may_store() && !reuse::is_origin_failure(status);
+        let Some(found) = look.found.as_ref().filter(|_| is_replaced) else { return };
+        let there = engine.get_at(&look.key).await.map(|(kind, _)| kind);
+        if matches!(there, Some(Kind::Response(there)) if there.fetch == found.head.fetch) {
+            engine.delete_at(&look.key).await;
+        }
     }
 
     /// The store may have got it after it was invalidated.

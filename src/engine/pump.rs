@@ -2,6 +2,7 @@
 use super::{flight::Lead, within::within};
 use crate::{
     CachePolicy,
+    error::Cut,
     policy::Limits,
     semantics::{directives::Directives, trailers},
     stored::rope::{Room, Rope, Writer},
@@ -61,7 +62,7 @@ where
                 // Those who come now fetch for themselves: this one may never end.
                 if std::mem::take(&mut is_shared) {
                     lead.leave_table();
-                    rope.refuse_store();
+                    rope.refuse_store(Cut::NotStored);
                 }
                 frame.await
             }
@@ -74,7 +75,7 @@ where
                         return None;
                     }
                     if arrived > limits.max_object {
-                        rope.refuse_store();
+                        rope.refuse_store(Cut::TooLarge);
                     }
                     let is_first = arrived == chunk.len() as u64;
                     writer.push(chunk);
@@ -181,7 +182,7 @@ impl<'a> Patience<'a> {
                 }
                 Room::StoreOnly => {
                     ready!(timers.store.poll(self.store_timeout, cx));
-                    self.rope.refuse_store();
+                    self.rope.refuse_store(Cut::NotStored);
                 }
             }
         }

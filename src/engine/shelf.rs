@@ -40,6 +40,15 @@ impl Indexing {
     }
 }
 
+/// What has come of a response that the store was given.
+pub(super) enum Put {
+    Kept,
+    /// It is larger than what is stored.
+    TooLarge,
+    /// What was there may still be there.
+    Failed,
+}
+
 impl Engine {
     #[inline]
     pub(super) fn peek_at(&self, key: &CacheKey) -> Option<(Kind, Content)> {
@@ -90,7 +99,7 @@ impl Engine {
         key: &CacheKey,
         response: StoredResponse,
         arrived: impl Future<Output = ()>,
-    ) -> bool {
+    ) -> Put {
         let mut reserving = None;
         if let Some(number) = self.not_reserved(&response.head) {
             let (covered, is_covered) = oneshot::channel();
@@ -102,7 +111,7 @@ impl Engine {
                     }
                 }));
             } else if !Box::pin(self.reserve(number)).await {
-                return false;
+                return Put::Failed;
             }
         }
         let put =
@@ -117,21 +126,22 @@ impl Engine {
         match select(pin!(put), pin!(limit)).await {
             Either::Left((Ok(Ok(())), _)) => {
                 self.shared.counters.stored();
-                true
+                Put::Kept
             }
+            Either::Left((Ok(Err(error)), _)) if error.is_too_large() => Put::TooLarge,
             Either::Left((Ok(Err(error)), _)) => {
                 if !error.is_of_content() {
                     self.fault("put", &error);
                 }
-                false
+                Put::Failed
             }
             Either::Left((Err(_panic), _)) => {
                 self.fault("put", "panicked");
-                false
+                Put::Failed
             }
             Either::Right(_) => {
                 self.fault("put", "timed out");
-                false
+                Put::Failed
             }
         }
     }

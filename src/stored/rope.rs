@@ -186,10 +186,10 @@ impl Rope {
         self.lock().readers.iter().any(|(_, place)| place.is_left_behind())
     }
 
-    /// The response will not be stored: its store gets an error instead of an end.
-    pub(crate) fn refuse_store(&self) {
+    /// The response will not be stored: its store gets this error instead of an end.
+    pub(crate) fn refuse_store(&self, cut: Cut) {
         let mut state = self.lock();
-        state.cut_store();
+        state.cut_store(cut);
         wake_readers(state);
     }
 
@@ -312,10 +312,10 @@ impl State {
         })
     }
 
-    fn cut_store(&mut self) {
+    fn cut_store(&mut self, cut: Cut) {
         for (_, place) in &mut self.readers {
             if place.role == Role::Store {
-                place.hold = Hold::Cut(Cut::NotStored);
+                place.hold = Hold::Cut(cut);
             }
         }
     }
@@ -335,7 +335,7 @@ impl State {
             let store_lags =
                 self.attached().any(|place| place.role == Role::Store && place.is_laggard(first));
             if store_lags && client_waits {
-                self.cut_store();
+                self.cut_store(Cut::NotStored);
                 continue;
             }
             let clients_lag =

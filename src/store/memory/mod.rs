@@ -9,7 +9,7 @@ use quick_cache::{
     OptionsBuilder,
     sync::{Cache, EntryAction, EntryResult},
 };
-use reading::not_stored;
+use reading::too_large;
 use std::{
     fmt,
     sync::{Arc, atomic::AtomicU64},
@@ -122,7 +122,7 @@ impl Store for MemoryStore {
         let held = Held::new(key, response.with_content(content));
         // It would take away what is there under the key.
         if held.weight > self.largest() {
-            return Err(not_stored());
+            return Err(too_large());
         }
         self.cache.insert(key.clone(), held);
         Ok(())

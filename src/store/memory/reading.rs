@@ -26,9 +26,11 @@ impl Reading<'_> {
         let Some(more) = bytes.checked_sub(self.bytes) else { return Ok(()) };
         let before = self.store.reading.fetch_add(more, Ordering::Relaxed);
         self.bytes = bytes;
-        let fits =
-            bytes <= self.store.largest() && before.saturating_add(more) <= self.store.capacity;
-        if fits { Ok(()) } else { Err(not_stored()) }
+        if bytes > self.store.largest() {
+            return Err(too_large());
+        }
+        let fits = before.saturating_add(more) <= self.store.capacity;
+        if fits { Ok(()) } else { Err(ContentError(Cut::NotStored).into()) }
     }
 }
 
@@ -38,7 +40,7 @@ impl Drop for Reading<'_> {
     }
 }
 
-/// It does not fit, which is no fault.
-pub(super) fn not_stored() -> StoreError {
-    ContentError(Cut::NotStored).into()
+/// It will never fit, which is no fault.
+pub(super) fn too_large() -> StoreError {
+    ContentError(Cut::TooLarge).into()
 }

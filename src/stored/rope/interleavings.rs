@@ -231,7 +231,7 @@ fn a_store_that_is_refused_gets_no_clean_end() {
         let store = rope.store_reader().expect("nothing has been freed");
         let storing = thread::spawn(move || read(store));
         let reading = thread::spawn(move || read(client));
-        rope.refuse_store();
+        rope.refuse_store(Cut::NotStored);
         assert!(pump(&writer, &[b"ab", b"cd"]));
         writer.finish(None);
         assert!(matches!(storing.join().expect("no panic"), Got::Cut(_, Cut::NotStored)));
