@@ -142,9 +142,12 @@ impl Content {
         ContentBody { reading, trailers: self.trailers.clone() }
     }
 
-    /// Reads a part of it, without trailers.
+    /// Reads a part of it, without trailers. What lies beyond its end is left out.
     pub fn read_range(&self, range: Range<u64>) -> ContentBody {
         let range = range.start..range.end.min(self.len().unwrap_or(range.end));
+        if range.is_empty() {
+            return ContentBody { reading: Reading::Bytes(Bytes::new()), trailers: None };
+        }
         let reading = match &self.source {
             Source::Bytes(bytes) => Reading::Bytes(slice(bytes, &range)),
             Source::Other(Other::Pieces(pieces)) => Reading::of_pieces(pieces.read(range)),

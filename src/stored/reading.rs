@@ -112,12 +112,13 @@ impl ContentBody {
                         }
                         return Poll::Ready(Some(Ok(frame)));
                     }
-                    Some(Err(error)) => {
-                        self.reading = Reading::Bytes(Bytes::new());
-                        return Poll::Ready(Some(Err(error)));
-                    }
+                    Some(Err(error)) => return self.fail_with(error),
                     None if *left > 0 => Some(Err(ContentError(Cut::Store))),
-                    None => None,
+                    // A body need not bear to be asked again.
+                    None => {
+                        self.reading = Reading::Bytes(Bytes::new());
+                        None
+                    }
                 },
                 Reading::Chain(bodies) => {
                     let Some(body) = bodies.front_mut() else { return Poll::Ready(None) };
@@ -169,9 +170,13 @@ impl ContentBody {
     }
 
     fn fail(&mut self, cut: Cut) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.fail_with(ContentError(cut).into())
+    }
+
+    fn fail_with(&mut self, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.reading = Reading::Bytes(Bytes::new());
         self.trailers = None;
-        Poll::Ready(Some(Err(ContentError(cut).into())))
+        Poll::Ready(Some(Err(error)))
     }
 }
 
