@@ -2,6 +2,7 @@
 mod support;
 
 use support::{answer, fail, ok, pass, settle, world};
+use tower_cdn::DoNotStore;
 
 #[tokio::test(start_paused = true)]
 async fn s9_3_2_head_is_answered_from_a_stored_get() {
@@ -169,4 +170,20 @@ async fn s3_5_a_head_for_authorization_freshens_only_what_it_permits_itself() {
         w.origin.says("/", answer(304).says("public, max-age=10").etag("\"a\""));
         assert_eq!(w.get("/").await.field("x-for"), known, "{says:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_the_inner_service_declines_changes_no_stored_fields() {
+    let w = world();
+    w.origin.says("/", ok("content").max_age(10).etag("\"a\""));
+    assert_eq!(w.get("/").told().await, "200 content (uri-miss)");
+    pass(10).await;
+    let update = answer(200).max_age(60).etag("\"a\"").header("x-for", "b");
+    w.origin.says("/", update.extension(DoNotStore));
+    assert_eq!(w.head("/").await.field("x-for"), Some("b"), "who asked gets it");
+    settle().await;
+    w.origin.says("/", ok("new").max_age(10));
+    let reply = w.get("/").await;
+    assert_eq!(reply.field("x-for"), None);
+    assert_eq!(reply.told().await, "200 new (uri-miss)", "as with a 304, nothing is kept");
 }

@@ -10,11 +10,13 @@ use super::{
     request::Answer,
 };
 use crate::{
-    CacheBody, CacheStatus, StoredHead,
+    CacheBody, CacheStatus, DoNotStore, StoredHead,
     clock::Moment,
     semantics::{
         cache_status::{Detail, Forward},
-        reuse, storing, validation,
+        reuse,
+        storing::{self, NotStored},
+        validation,
     },
 };
 use http::{Method, Request, Response, StatusCode, request, response};
@@ -128,7 +130,14 @@ impl Engine {
             content: Some(found.head.content),
             part: found.head.rare.part.clone(),
         };
-        match self.receive(primary, look, arrival) {
+        // As a 304 with it, it says that the response may not be stored any longer.
+        let is_declined = heard.answer.extensions.get::<DoNotStore>().is_some();
+        let received = if is_declined {
+            Err(NotStored::Declined)
+        } else {
+            self.receive(primary, look, arrival)
+        };
+        match received {
             Ok(received) if received.key == look.key => {
                 let head = StoredHead::response(received.key, received.head);
                 self.freshen_at(&look.key, head).await;
