@@ -187,3 +187,21 @@ async fn a_head_that_the_inner_service_declines_changes_no_stored_fields() {
     assert_eq!(reply.field("x-for"), None);
     assert_eq!(reply.told().await, "200 new (uri-miss)", "as with a 304, nothing is kept");
 }
+
+#[tokio::test(start_paused = true)]
+async fn s4_3_5_a_head_with_another_success_than_200_says_nothing_of_the_stored_get() {
+    // Servers that do not look at the method when they look at Range answer with 206.
+    for status in [204, 206] {
+        let w = world();
+        let keeps = "max-age=10, stale-if-error=1000";
+        w.origin.says("/", ok("content").says(keeps).etag("\"a\""));
+        assert_eq!(w.get("/").told().await, "200 content (uri-miss)");
+        pass(10).await;
+        let update = answer(status).max_age(10).etag("\"b\"").header("content-length", "1");
+        w.origin.says("/", update.header("content-range", "bytes 0-0/7"));
+        assert_eq!(w.head("/").header("range", "bytes=0-0").await.status, status);
+        settle().await;
+        w.origin.says("/", fail());
+        assert_eq!(w.get("/").told().await, "200 content (stale)", "{status}");
+    }
+}

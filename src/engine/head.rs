@@ -96,8 +96,10 @@ impl Engine {
         let update = &heard.answer.headers;
         let status = heard.answer.status;
         if status != found.head.status {
-            let is_gone = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
-            if is_gone || status.is_success() {
+            // Section 4.3.5 speaks of 200; another success, such as 206, says nothing of the whole.
+            let is_gone =
+                matches!(status, StatusCode::OK | StatusCode::NOT_FOUND | StatusCode::GONE);
+            if is_gone {
                 self.delete_at(&look.key).await;
             }
             return;
