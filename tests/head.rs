@@ -205,3 +205,50 @@ async fn s4_3_5_a_head_with_another_success_than_200_says_nothing_of_the_stored_
         assert_eq!(w.get("/").told().await, "200 content (stale)", "{status}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn s4_a_late_head_changes_nothing_that_was_validated_since() {
+    let lates = [
+        (answer(200).max_age(1_000).etag("\"a\""), "it freshens nothing"),
+        (answer(200).max_age(1_000).etag("\"b\""), "it removes nothing"),
+    ];
+    for (late, why) in lates {
+        let w = world();
+        w.origin.says("/", ok("a").max_age(10).etag("\"a\""));
+        assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
+        pass(10).await;
+        let (slow, hold) = late.header("x-new", "head").held();
+        w.origin.says("/", slow);
+        w.origin.always("/", |_| answer(304).max_age(5).etag("\"a\"").header("x-new", "get"));
+        let head = w.head("/").start_told();
+        settle().await;
+        assert_eq!(w.get("/").told().await, "200 a (stale)");
+        hold.release();
+        assert_eq!(head.await.unwrap(), "200  (stale)", "who asked gets it");
+        settle().await;
+        let hit = w.get("/").await;
+        assert_eq!((hit.how().as_str(), hit.field("x-new")), ("hit", Some("get")), "{why}");
+        pass(6).await;
+        assert_eq!(w.get("/").told().await, "200 a (stale)", "{why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_a_late_304_changes_nothing_that_a_head_has_freshened_since() {
+    let w = world();
+    w.origin.says("/", ok("a").max_age(10).etag("\"a\""));
+    assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
+    pass(10).await;
+    let (slow, hold) = answer(304).max_age(1_000).etag("\"a\"").held();
+    w.origin.says("/", slow);
+    w.origin.says("/", answer(200).max_age(5).etag("\"a\"").header("x-new", "head"));
+    let get = w.get("/").start_told();
+    settle().await;
+    assert_eq!(w.head("/").told().await, "200  (stale)");
+    hold.release();
+    assert_eq!(get.await.unwrap(), "200 a (stale)");
+    settle().await;
+    assert_eq!(w.get("/").await.field("x-new"), Some("head"));
+    pass(6).await;
+    assert_ne!(w.get("/").await.how(), "hit");
+}

@@ -275,6 +275,49 @@ async fn a_slow_304_never_puts_an_old_head_on_new_content() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s4_a_late_304_changes_nothing_that_was_validated_since() {
+    let part = answer(206).header("content-range", "bytes 0-0/2").body("a");
+    for (first, range) in [(ok("a"), None), (part, Some("bytes=0-0"))] {
+        let w = world_of(CachePolicy::rfc9111().collapse(false));
+        let get = || range.iter().fold(w.get("/"), |ask, range| ask.header("range", range));
+        w.origin.says("/", first.max_age(10).etag("\"a\""));
+        assert_eq!(get().await.text().await, "a");
+        pass(10).await;
+        let (slow, hold) = answer(304).max_age(1_000).etag("\"a\"").held();
+        w.origin.says("/", slow);
+        w.origin.always("/", |_| answer(304).max_age(5).etag("\"a\"").header("x-new", "1"));
+        let late = get().start();
+        support::settle().await;
+        assert_eq!(get().await.how(), "stale");
+        hold.release();
+        assert_eq!(late.await.unwrap().text().await, "a", "who asked gets it");
+        support::settle().await;
+        let hit = get().await;
+        assert_eq!((hit.how().as_str(), hit.field("x-new")), ("hit", Some("1")), "{range:?}");
+        pass(6).await;
+        assert_eq!(get().await.how(), "stale", "{range:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_a_late_304_that_forbids_storing_removes_nothing_that_was_validated_since() {
+    let w = world_of(CachePolicy::default().collapse(false));
+    w.origin.says("/", ok("a").max_age(10).etag("\"a\""));
+    assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
+    pass(10).await;
+    let (slow, hold) = answer(304).says("no-store").etag("\"a\"").held();
+    w.origin.says("/", slow);
+    w.origin.says("/", answer(304).max_age(5).etag("\"a\""));
+    let late = w.get("/").start_told();
+    support::settle().await;
+    assert_eq!(w.get("/").told().await, "200 a (stale)");
+    hold.release();
+    assert_eq!(late.await.unwrap(), "200 a (stale)", "who asked gets it");
+    support::settle().await;
+    assert_eq!(w.get("/").told().await, "200 a (hit)");
+}
+
+#[tokio::test(start_paused = true)]
 async fn everyone_who_waits_gets_what_was_freshened() {
     let w = world();
     w.origin.says("/", ok("a").max_age(10).etag("\"a\""));

@@ -45,6 +45,8 @@ struct Table {
     active: Active,
     /// The newest of those that nobody may join.
     newest_alone: u64,
+    /// The newest of what is no fetch, and may update what is stored.
+    newest_update: u64,
     invalidated: Invalidated,
 }
 
@@ -156,6 +158,13 @@ impl Flights {
     /// A fetch that nobody may join. `None` if too many are under way.
     pub(crate) fn alone(&self, primary: &CacheKey, limit: usize) -> Option<Lead> {
         self.board(&mut self.lock(), primary, None, limit)
+    }
+
+    /// The number of an exchange that is no fetch, and may update what is stored: that of a HEAD.
+    pub(crate) fn number_update(&self) -> u64 {
+        let mut table = self.lock();
+        table.newest_update = sequence::next();
+        table.newest_update
     }
 
     fn board(
@@ -308,6 +317,13 @@ impl Lead {
     pub(crate) fn has_rivals(&self) -> bool {
         let number = self.flight.number;
         self.flight.key.is_none() || self.flights.lock().newest_alone > number
+    }
+
+    /// May what it validates have been updated since by something that was asked for later?
+    pub(crate) fn has_newer_updates(&self) -> bool {
+        let table = self.flights.lock();
+        let newest = table.newest_alone.max(table.newest_update);
+        self.flight.key.is_none() || newest > self.flight.number
     }
 
     /// Nobody finds the flight any more.

@@ -6,18 +6,20 @@ use super::{
     exit::Age,
     flight::Supply,
     look_up::{Found, LookUp},
-    reception::Arrival,
+    reception::{Arrival, Reception},
     request::Answer,
 };
 use crate::{
-    CacheBody, CacheStatus, DoNotStore, StoredHead,
+    CacheBody, CacheKey, CacheStatus, DoNotStore, StoredHead,
     clock::Moment,
+    invalidation::Validity,
     semantics::{
         cache_status::{Detail, Forward},
         reuse,
         storing::{self, NotStored},
         validation,
     },
+    stored::{Kind, ResponseHead},
 };
 use http::{Method, Request, Response, StatusCode, request, response};
 use std::sync::Arc;
@@ -34,6 +36,7 @@ where
     O: Origin<Q>,
 {
     let head = engine.marked(Arc::clone(&asked));
+    let number = look.found.is_some().then(|| engine.shared.flights.number_update());
     let request_time = engine.clock.read();
     let sent = origin.send(Request::from_parts(head, body)).await;
     let has_failed = sent.as_ref().map_or(true, |r| reuse::is_origin_failure(r.status()));
@@ -41,10 +44,11 @@ where
         return Ok(response);
     }
     let (parts, body) = sent?.into_parts();
-    if let Some(found) = &look.found {
+    if let (Some(found), Some(number)) = (&look.found, number) {
         let heard = Heard {
             asked: &asked.head,
             answer: &parts,
+            number,
             times: (request_time, engine.clock.read()),
         };
         engine.heed_head(&asked.primary, &look, found, heard).await;
@@ -56,6 +60,8 @@ where
 struct Heard<'a> {
     asked: &'a request::Parts,
     answer: &'a response::Parts,
+    /// Among those of fetches.
+    number: u64,
     times: (Moment, Moment),
 }
 
@@ -86,58 +92,27 @@ impl Engine {
         Some(response)
     }
 
-    async fn heed_head(
-        &self,
-        primary: &crate::CacheKey,
-        look: &LookUp,
-        found: &Found,
-        heard: Heard<'_>,
-    ) {
-        let update = &heard.answer.headers;
-        let status = heard.answer.status;
-        if status != found.head.status {
-            // Section 4.3.5 speaks of 200; another success, such as 206, says nothing of the whole.
-            let is_gone =
-                matches!(status, StatusCode::OK | StatusCode::NOT_FOUND | StatusCode::GONE);
-            if is_gone {
-                self.delete_at(&look.key).await;
+    async fn heed_head(&self, primary: &CacheKey, look: &LookUp, found: &Found, heard: Heard<'_>) {
+        // Section 4: the most recent counts. What was asked for later has changed it, or taken its place.
+        let there = match self.get_at(&look.key).await {
+            Some((Kind::Response(head), content))
+                if head.content == found.head.content && head.fetch <= heard.number =>
+            {
+                Found { head, content }
             }
-            return;
-        }
-        let complete_length = match &found.head.rare.part {
-            Some(parts) => Some(parts.complete),
-            None => found.content.len(),
+            _ => return,
         };
-        let has_same_length = match (storing::content_length(update), complete_length) {
-            (Ok(Some(declared)), Some(stored)) => declared == stored,
-            (Ok(_), _) => true,
-            (Err(()), _) => false,
-        };
-        if !has_same_length || !validation::agrees(&found.head.headers, update) {
-            self.delete_at(&look.key).await;
-            return;
-        }
-        let mut headers = found.head.headers.clone();
-        validation::freshen(&mut headers, update);
-        let arrival = Arrival {
-            request_method: &Method::GET,
-            path: heard.asked.uri.path(),
-            request_headers: &heard.asked.headers,
-            status: found.head.status,
-            headers: &headers,
-            update: Some(update),
-            times: heard.times,
-            fetch: found.head.fetch,
-            groups: found.head.rare.groups.clone(),
-            content: Some(found.head.content),
-            part: found.head.rare.part.clone(),
-        };
-        // As a 304 with it, it says that the response may not be stored any longer.
-        let is_declined = heard.answer.extensions.get::<DoNotStore>().is_some();
-        let received = if is_declined {
-            Err(NotStored::Declined)
-        } else {
-            self.receive(primary, look, arrival)
+        let received = match meaning(&there, heard.answer) {
+            Meaning::Nothing => return,
+            Meaning::IsGone => {
+                self.delete_at(&look.key).await;
+                return;
+            }
+            // As a 304 with it, it says that the response may not be stored any longer.
+            Meaning::Agrees if heard.answer.extensions.get::<DoNotStore>().is_some() => {
+                Err(NotStored::Declined)
+            }
+            Meaning::Agrees => self.receive_head(primary, look, &there.head, &heard),
         };
         match received {
             Ok(received) if received.key == look.key => {
@@ -148,5 +123,67 @@ impl Engine {
             Err(reason) if reason.is_of_request() => {}
             _ => drop(self.delete_at(&look.key).await),
         }
+    }
+
+    /// The stored head with what the answer says of it.
+    fn receive_head(
+        &self,
+        primary: &CacheKey,
+        look: &LookUp,
+        stored: &ResponseHead,
+        heard: &Heard<'_>,
+    ) -> Result<Reception, NotStored> {
+        let update = &heard.answer.headers;
+        let mut headers = stored.headers.clone();
+        validation::freshen(&mut headers, update);
+        // What something has made invalid stays so until a GET has validated it.
+        let is_valid = self.validity(primary, stored) == Validity::Valid;
+        let fetch = if is_valid { heard.number } else { stored.fetch };
+        let arrival = Arrival {
+            request_method: &Method::GET,
+            path: heard.asked.uri.path(),
+            request_headers: &heard.asked.headers,
+            status: stored.status,
+            headers: &headers,
+            update: Some(update),
+            times: heard.times,
+            fetch,
+            groups: stored.rare.groups.clone(),
+            content: Some(stored.content),
+            part: stored.rare.part.clone(),
+        };
+        self.receive(primary, look, arrival)
+    }
+}
+
+/// What the answer to a HEAD says of the stored response.
+enum Meaning {
+    Nothing,
+    /// It is not what is there now.
+    IsGone,
+    Agrees,
+}
+
+fn meaning(stored: &Found, answer: &response::Parts) -> Meaning {
+    let Found { head, content } = stored;
+    if answer.status != head.status {
+        // Section 4.3.5 speaks of 200; another success, such as 206, says nothing of the whole.
+        let is_gone =
+            matches!(answer.status, StatusCode::OK | StatusCode::NOT_FOUND | StatusCode::GONE);
+        return if is_gone { Meaning::IsGone } else { Meaning::Nothing };
+    }
+    let complete_length = match &head.rare.part {
+        Some(parts) => Some(parts.complete),
+        None => content.len(),
+    };
+    let has_same_length = match (storing::content_length(&answer.headers), complete_length) {
+        (Ok(Some(declared)), Some(stored)) => declared == stored,
+        (Ok(_), _) => true,
+        (Err(()), _) => false,
+    };
+    if has_same_length && validation::agrees(&head.headers, &answer.headers) {
+        Meaning::Agrees
+    } else {
+        Meaning::IsGone
     }
 }

@@ -45,11 +45,18 @@ impl<B, E> Course<B, E> {
         !self.lead.may_store() || self.lead.has_rivals() && self.is_overtaken(key, head).await
     }
 
-    /// Two parts are not in each other's way.
+    /// What was asked for later has been stored, or has updated what is stored.
+    pub(super) async fn is_update_late(&self, key: &CacheKey, head: &ResponseHead) -> bool {
+        self.lead.has_newer_updates() && self.is_overtaken(key, head).await
+    }
+
+    /// Two parts are not in each other's way, unless they are one.
     async fn is_overtaken(&self, key: &CacheKey, head: &ResponseHead) -> bool {
-        let is_part = |head: &ResponseHead| head.rare.part.is_some();
+        let is_other_part = |there: &ResponseHead| {
+            there.rare.part.is_some() && head.rare.part.is_some() && there.content != head.content
+        };
         let there = self.engine.get_at(key).await.map(|(kind, _)| kind);
-        matches!(there, Some(Kind::Response(there)) if there.fetch > head.fetch && !(is_part(&there) && is_part(head)))
+        matches!(there, Some(Kind::Response(there)) if there.fetch > head.fetch && !is_other_part(&there))
     }
 
     /// Puts a response in its place, and in the list of variants if it is one. False if it is not there now.

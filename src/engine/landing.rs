@@ -170,7 +170,10 @@ impl<B, E> Course<B, E> {
         let (extensions, fields) = (sent.parts.extensions, Some(own.of(headers)));
         let origin = FromOrigin { status, stored: true, extensions, fields };
         self.hand_out(&key, &head, Source::Stored(stale.content.clone()), delay, origin);
-        if !self.lead.may_store() {
+        // Section 4: the most recent counts.
+        let is_late = self.is_update_late(&self.look.key, &head).await
+            || key != self.look.key && self.is_update_late(&key, &head).await;
+        if is_late || !self.lead.may_store() {
             return;
         }
         let engine = &self.engine;
@@ -196,15 +199,18 @@ impl<B, E> Course<B, E> {
         stale: Found,
         status: Option<StatusCode>,
     ) {
-        let head = ResponseHead { headers, ..(*stale.head).clone() };
-        let found = Found { head: Arc::new(head), content: stale.content };
+        let fetch = self.lead.number();
+        let head = Arc::new(ResponseHead { headers, fetch, ..(*stale.head).clone() });
+        let found = Found { head: Arc::clone(&head), content: stale.content };
         let landed = Landed::stored(self.look.key.clone(), found);
         if reason.is_of_request() {
             self.answer(landed, FromOrigin { status, ..FromOrigin::default() });
             return;
         }
-        // It may not be stored any longer.
-        self.engine.delete_at(&self.look.key).await;
+        // It may not be stored any longer, unless something newer has said otherwise.
+        if !self.is_update_late(&self.look.key, &head).await {
+            self.engine.delete_at(&self.look.key).await;
+        }
         self.answer(landed, FromOrigin { status, ..FromOrigin::default() });
         self.lead.release();
     }
