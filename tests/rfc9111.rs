@@ -154,6 +154,53 @@ async fn s3_4_what_completes_a_part_has_to_be_of_the_same_representation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s3_3_a_late_part_never_passes_for_the_whole() {
+    // The head comes when the cache has given up waiting for it.
+    for late in [part(5, 9, "\"a\""), part(5, 9, "\"b\""), answer(416)] {
+        let w = with_part(0, 4, "\"a\"").await;
+        let (slow, hold) = late.held();
+        w.origin.says("/", slow);
+        w.origin.always("/", |_| ok(DIGITS).max_age(60).etag("\"b\""));
+        let told = w.get("/").start_told();
+        pass(31).await;
+        hold.release();
+        assert_eq!(told.await.unwrap(), format!("200 {DIGITS} (partial)"));
+        w.assert_idle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s3_3_a_late_part_is_refused_where_nothing_more_can_be_asked() {
+    let w = with_part(0, 4, "\"a\"").await;
+    let (slow, hold) = part(5, 9, "\"b\"").held();
+    w.origin.says("/", slow);
+    let request = Request::get("http://example.com/").body(Once).unwrap();
+    let answer = tokio::spawn(w.layer.layer(w.origin.clone()).oneshot(request));
+    pass(31).await;
+    hold.release();
+    assert_eq!(answer.await.unwrap().unwrap().status(), 502, "half of it is no answer");
+    w.assert_idle().await;
+    assert!(w.store.is_empty(), "the next one asks for the whole");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_3_3_a_late_304_that_speaks_of_another_response_is_no_answer() {
+    let w = world();
+    w.origin.says("/", ok("a").max_age(10).etag("\"a\""));
+    w.get("/").told().await;
+    pass(10).await;
+    let (slow, hold) = answer(304).etag("\"other\"").held();
+    w.origin.says("/", slow);
+    w.origin.says("/", ok("b").max_age(60).etag("\"b\""));
+    let told = w.get("/").header("if-none-match", "\"mine\"").start_told();
+    pass(31).await;
+    hold.release();
+    assert_eq!(told.await.unwrap(), "200 b (stale)", "the condition was not the client's");
+    settle().await;
+    assert_eq!(w.get("/").told().await, "200 b (hit)");
+}
+
+#[tokio::test(start_paused = true)]
 async fn s3_4_combining_updates_the_stored_fields_and_keeps_the_others() {
     // A 206 to If-Range need not repeat what describes the representation (RFC 9110 section 15.3.7).
     let first = || {

@@ -4,7 +4,7 @@
 //! look again ---- now fresh ------------------------------> land
 //! plan:  whole | validate | part | complete
 //! send ---------- error ----------> stale if allowed, else the error to the one who asked
-//!     |---------- no head in time -> stale if allowed, else shared with nobody
+//!     |---------- no head in time -> stale if allowed, else shared with nobody; a contradiction as below
 //! meaning ------- still good -----> freshen, land
 //!     |---------- failed ---------> land what is stale
 //!     |---------- response -------> may store? land it, its body arriving : to the one who asked only
@@ -38,9 +38,7 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Either, ready, select},
 };
-use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request, response,
-};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request, response};
 use std::{
     mem::swap,
     ops::Range,
@@ -77,21 +75,28 @@ pub(crate) async fn run<O, Q>(
     let plan = Plan::of(&course, head);
     let spare = plan.has_conditions().then(|| origin.clone());
     let request = Request::from_parts(plan.prepare(&course.engine, &asked), body);
-    let Some((course, sent)) = course.exchange(Box::pin(origin.send(request))).await else {
-        return;
+    let course = match course.exchange(&plan, Box::pin(origin.send(request))).await {
+        Exchanged::Answered(course, sent) => {
+            let Some(course) = course.settle(head, &plan, sent).await else { return };
+            course
+        }
+        Exchanged::LateContradiction(course) => course,
+        Exchanged::Over => return,
     };
-    let Some(course) = course.settle(head, &plan, sent).await else { return };
 
     // The answer fits no condition that was sent. The client's body is spent; another one has to be made.
-    course.engine.delete_at(&course.look.key).await;
+    course.remove_contradicted().await;
     let body = course.engine.spare.body::<Q>();
     let (Some(origin), Some(body)) = (spare, body) else { return course.land_unvalidated() };
     let course = course.without_stored();
     let request = Request::from_parts(Plan::Whole.prepare(&course.engine, &asked), body);
-    let Some((course, sent)) = course.exchange(Box::pin(origin.send(request))).await else {
-        return;
+    let sending = Box::pin(origin.send(request));
+    let again = match course.exchange(&Plan::Whole, sending).await {
+        Exchanged::Answered(course, sent) => course.settle(head, &Plan::Whole, sent).await,
+        Exchanged::LateContradiction(course) => Some(course),
+        Exchanged::Over => None,
     };
-    if let Some(course) = course.settle(head, &Plan::Whole, sent).await {
+    if let Some(course) = again {
         course.refuse(StatusCode::BAD_GATEWAY, Detail::Contradiction);
     }
 }
@@ -160,6 +165,39 @@ impl Plan {
         }
         head
     }
+
+    /// What the answer to it means. `stale` is what may answer where the origin fails.
+    fn meaning(&self, answer: &response::Parts, stale: impl FnOnce() -> Option<Found>) -> Meaning {
+        let (status, headers) = (answer.status, &answer.headers);
+        match (self, status) {
+            (Self::Validate(stale), StatusCode::NOT_MODIFIED) => {
+                if validation::identifies(&stale.head.headers, headers) {
+                    Meaning::StillGood(stale.clone())
+                } else {
+                    Meaning::Contradiction
+                }
+            }
+            (Self::Validate(_), _) if reuse::is_origin_failure(status) => {
+                stale().map_or(Meaning::Response, Meaning::Failed)
+            }
+            (Self::Part, StatusCode::PARTIAL_CONTENT) => match range::carried(headers) {
+                Some((range, complete)) => Meaning::Part(range, complete),
+                None => Meaning::Response,
+            },
+            (Self::Complete(part, gap), StatusCode::PARTIAL_CONTENT) => {
+                let complete = part.head.rare.part.as_ref().map(|parts| parts.complete);
+                let fits = range::carried(headers)
+                    .is_some_and(|(range, whole)| range == *gap && Some(whole) == complete);
+                if fits && validation::is_same_strong(&part.head.headers, headers) {
+                    Meaning::Completed(part.clone(), gap.clone())
+                } else {
+                    Meaning::Contradiction
+                }
+            }
+            (Self::Complete(..), StatusCode::RANGE_NOT_SATISFIABLE) => Meaning::Contradiction,
+            _ => Meaning::Response,
+        }
+    }
 }
 
 /// An answer, when it was asked for and when it came.
@@ -170,35 +208,89 @@ pub(crate) struct Sent<B> {
 }
 
 impl<B, E> Course<B, E> {
-    /// Sends the request. `None` if the exchange has found its end otherwise.
-    async fn exchange<F>(mut self, sending: Pin<Box<F>>) -> Option<(Self, Sent<B>)>
+    /// Sends the request.
+    async fn exchange<F>(mut self, plan: &Plan, sending: Pin<Box<F>>) -> Exchanged<B, E>
     where
         F: Future<Output = Result<Response<B>, E>>,
     {
         let request_time = self.engine.clock.read();
         let sent = match self.wait(sending).await {
             Waited::Answered(sent) => sent,
-            Waited::TooLate(sending) => {
-                // Nobody else waits for it any more; the one who asked does, as without a cache.
-                drop(self.lead);
-                Box::pin(finish_alone(sending, self.reply?, self.look)).await;
-                return None;
-            }
-            Waited::GivenUp => return None,
+            Waited::TooLate(sending) => return Box::pin(self.finish_alone(plan, sending)).await,
+            Waited::GivenUp => return Exchanged::Over,
         };
         let response_time = self.engine.clock.read();
         match sent {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
-                Some((self, Sent { parts, body, times: (request_time, response_time) }))
+                Exchanged::Answered(
+                    self,
+                    Sent { parts, body, times: (request_time, response_time) },
+                )
             }
             Err(error) => {
                 match self.stale_for_error(&response_time) {
                     Some(stale) => self.land_stale(stale, None),
                     None => self.fail(error),
                 }
-                None
+                Exchanged::Over
             }
+        }
+    }
+
+    /// The answer comes too late to be shared. Nobody else waits for it any more; the one who asked does, as without a cache. What answers a condition or a
+    /// range of the cache is no answer to him as it is.
+    async fn finish_alone<F>(self, plan: &Plan, sending: Pin<Box<F>>) -> Exchanged<B, E>
+    where
+        F: Future<Output = Result<Response<B>, E>>,
+    {
+        let Self { engine, lead, look, reply } = self;
+        let primary = lead.primary().clone();
+        drop(lead);
+        let Some(mut reply) = reply else { return Exchanged::Over };
+        let sent = match select(sending, pin!(reply.closed())).await {
+            Either::Left((sent, _)) => sent,
+            Either::Right(_) => return Exchanged::Over,
+        };
+        let (parts, body) = match sent {
+            Ok(response) => response.into_parts(),
+            Err(error) => {
+                _ = reply.send(Err(error));
+                return Exchanged::Over;
+            }
+        };
+        // What is stale has answered before, if it may.
+        let fetched = match plan.meaning(&parts, || None) {
+            Meaning::StillGood(stale) => still_good_for_one(look.key, stale, parts),
+            Meaning::Completed(..) | Meaning::Contradiction => {
+                let limit = engine.policy.limits.max_fetches;
+                match engine.shared.flights.alone(&primary, limit) {
+                    Some(lead) => {
+                        let course = Self { engine, lead, look, reply: Some(reply) };
+                        return Exchanged::LateContradiction(course);
+                    }
+                    None => Fetched::Nothing {
+                        status: StatusCode::BAD_GATEWAY,
+                        detail: Detail::FetchLimit,
+                    },
+                }
+            }
+            Meaning::Failed(_) | Meaning::Part(..) | Meaning::Response => {
+                let response = Response::from_parts(parts, body);
+                Fetched::Private { response, reason: NotStored::Late }
+            }
+        };
+        _ = reply.send(Ok(fetched));
+        Exchanged::Over
+    }
+
+    /// What the conditions were about goes, but nothing that has taken its place since.
+    async fn remove_contradicted(&self) {
+        let Self { engine, look, .. } = self;
+        let Some(found) = look.found.as_ref().or(look.part.as_ref()) else { return };
+        let there = engine.get_at(&look.key).await;
+        if there.is_some_and(|(kind, _)| kind.has_content(found.head.content)) {
+            engine.delete_at(&look.key).await;
         }
     }
 
@@ -214,7 +306,7 @@ impl<B, E> Course<B, E> {
         B: http_body::Body<Data = bytes::Bytes, Error: Into<crate::BoxError>> + Send + 'static,
         E: Send + 'static,
     {
-        match self.meaning(plan, &sent) {
+        match plan.meaning(&sent.parts, || self.stale_for_error(&sent.times.1)) {
             Meaning::StillGood(stale) => self.freshen(request, stale, sent).map(|()| None).boxed(),
             Meaning::Failed(stale) => {
                 self.land_stale(stale, Some(sent.parts.status));
@@ -226,38 +318,6 @@ impl<B, E> Course<B, E> {
             Meaning::Completed(part, gap) => self.complete(request, part, gap, sent).boxed(),
             Meaning::Response => self.store_or_decline(request, sent).map(|()| None).boxed(),
             Meaning::Contradiction => ready(Some(self)).boxed(),
-        }
-    }
-
-    fn meaning(&self, plan: &Plan, sent: &Sent<B>) -> Meaning {
-        let (status, headers) = (sent.parts.status, &sent.parts.headers);
-        match (plan, status) {
-            (Plan::Validate(stale), StatusCode::NOT_MODIFIED) => {
-                if is_still_good(stale, status, headers) {
-                    Meaning::StillGood(stale.clone())
-                } else {
-                    Meaning::Contradiction
-                }
-            }
-            (Plan::Validate(_), _) if reuse::is_origin_failure(status) => {
-                self.stale_for_error(&sent.times.1).map_or(Meaning::Response, Meaning::Failed)
-            }
-            (Plan::Part, StatusCode::PARTIAL_CONTENT) => match range::carried(headers) {
-                Some((range, complete)) => Meaning::Part(range, complete),
-                None => Meaning::Response,
-            },
-            (Plan::Complete(part, gap), StatusCode::PARTIAL_CONTENT) => {
-                let complete = part.head.rare.part.as_ref().map(|parts| parts.complete);
-                let fits = range::carried(headers)
-                    .is_some_and(|(range, whole)| range == *gap && Some(whole) == complete);
-                if fits && validation::is_same_strong(&part.head.headers, headers) {
-                    Meaning::Completed(part.clone(), gap.clone())
-                } else {
-                    Meaning::Contradiction
-                }
-            }
-            (Plan::Complete(..), StatusCode::RANGE_NOT_SATISFIABLE) => Meaning::Contradiction,
-            _ => Meaning::Response,
         }
     }
 
@@ -292,29 +352,6 @@ enum Waited<F: Future> {
     GivenUp,
 }
 
-/// The answer came too late to be shared.
-async fn finish_alone<B, E>(
-    sending: impl Future<Output = Result<Response<B>, E>> + Unpin,
-    mut reply: Reply<B, E>,
-    look: Box<LookUp>,
-) {
-    let sent = match select(sending, pin!(reply.closed())).await {
-        Either::Left((sent, _)) => sent,
-        Either::Right(_) => return,
-    };
-    _ = reply.send(sent.map(|response| match look.found {
-        Some(stale) if is_still_good(&stale, response.status(), response.headers()) => {
-            still_good_for_one(look.key, stale, response.into_parts().0)
-        }
-        _ => Fetched::Private { response, reason: NotStored::Late },
-    }));
-}
-
-/// RFC 9111 section 4.3.3.
-fn is_still_good(stale: &Found, status: StatusCode, update: &HeaderMap) -> bool {
-    status == StatusCode::NOT_MODIFIED && validation::identifies(&stale.head.headers, update)
-}
-
 /// What is stored, with what a late 304 says of it, for the one who asked.
 fn still_good_for_one<B>(key: CacheKey, stale: Found, update: response::Parts) -> Fetched<B> {
     let mut headers = stale.head.headers.clone();
@@ -326,6 +363,15 @@ fn still_good_for_one<B>(key: CacheKey, stale: Found, update: response::Parts) -
     let (status, extensions) = (Some(update.status), update.extensions);
     let origin = FromOrigin { status, extensions, ..FromOrigin::default() };
     Fetched::Landed { landed, supply, origin }
+}
+
+/// What came of sending a request.
+enum Exchanged<B, E> {
+    Answered(Course<B, E>, Sent<B>),
+    /// The answer fits nothing that was asked, and came when nobody else waited for it any more. The course has a new seat.
+    LateContradiction(Course<B, E>),
+    /// The exchange has found its end.
+    Over,
 }
 
 /// What an answer means for what is stored.
