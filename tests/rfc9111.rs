@@ -229,6 +229,43 @@ async fn s3_4_combining_updates_the_stored_fields_and_keeps_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s3_4_a_part_that_answers_if_range_is_stored_only_with_what_it_may_leave_out() {
+    // RFC 9110 section 15.3.7: to If-Range a 206 need not repeat what describes the representation.
+    let origin = |seen: &Seen| {
+        let (first, last) = match seen.field("range") {
+            Some("bytes=0-4") => (0, 4),
+            Some("bytes=5-9") => (5, 9),
+            _ => return ok(DIGITS).max_age(60).etag("\"a\""),
+        };
+        let part = part(first, last, "\"a\"");
+        match seen.field("if-range") {
+            Some(_) => part,
+            None => part.header("content-type", "text/plain").header("content-encoding", "gzip"),
+        }
+    };
+    let w = world_of(CachePolicy::rfc9111());
+    w.origin.always("/", origin);
+    let get = |range: &str| w.get("/").header("range", range);
+    for _ in 0..2 {
+        let own = get("bytes=0-4").header("if-range", "\"a\"").await;
+        assert_eq!(own.field("cache-status").map(|s| s.contains("stored")), Some(false));
+        assert_eq!(own.told().await, "206 01234 (uri-miss)", "passed on");
+        settle().await;
+        assert!(w.store.is_empty());
+    }
+    let other = get("bytes=0-4").await;
+    assert_eq!(other.field("content-encoding"), Some("gzip"));
+    assert_eq!(other.told().await, "206 01234 (uri-miss)");
+    settle().await;
+    let more = get("bytes=5-9").header("if-range", "\"a\"");
+    assert_eq!(more.told().await, "206 56789 (partial)", "there are fields for it");
+    let whole = w.get("/").await;
+    assert_eq!(whole.field("content-type"), Some("text/plain"));
+    assert_eq!(whole.field("content-encoding"), Some("gzip"));
+    assert_eq!(whole.told().await, format!("200 {DIGITS} (hit)"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn s3_5_the_directive_that_permits_sharing_is_obeyed() {
     let policy = CachePolicy::default().stale_if_error(seconds(1_000));
     for says in ["max-age=10, must-revalidate", "s-maxage=10"] {

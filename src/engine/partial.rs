@@ -60,7 +60,12 @@ where
                 old.head.rare.part.as_ref().is_some_and(|parts| parts.complete == complete);
             is_as_long && validation::is_same_strong(&old.head.headers, &sent.parts.headers)
         });
+        // RFC 9110 section 15.3.7: such a 206 may leave out what others need.
+        let may_lack_fields = same.is_none() && request.headers.contains_key(header::IF_RANGE);
         let received = framed.and_then(|(part, size)| {
+            if may_lack_fields {
+                return Err(NotStored::IfRange);
+            }
             let mut headers = combined_fields(same, &sent.parts.headers);
             headers.remove(header::CONTENT_LENGTH);
             let arrival = Arrival {

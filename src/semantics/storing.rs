@@ -66,12 +66,21 @@ pub enum NotStored {
     Late,
     /// It is an update of a stored response, which answered a request with `Authorization` or brings a cookie, and does not itself permit sharing (section 3.5).
     Update,
+    /// It is a part that answers the client's `If-Range` and may lack fields (RFC 9110 section 15.3.7), and nothing is stored that has them.
+    IfRange,
 }
 
 impl NotStored {
     /// It is for the request that the response was not stored: to another one it might be.
     pub(crate) const fn is_of_request(self) -> bool {
-        matches!(self, Self::Authorization | Self::Cookie | Self::RequestNoStore | Self::Update)
+        matches!(
+            self,
+            Self::Authorization
+                | Self::Cookie
+                | Self::RequestNoStore
+                | Self::Update
+                | Self::IfRange
+        )
     }
 
     /// The word that the `detail` of `Cache-Status` carries.
@@ -97,6 +106,7 @@ impl NotStored {
             Self::Invalidated => "invalidated",
             Self::Late => "late",
             Self::Update => "update",
+            Self::IfRange => "if-range",
         }
     }
 }
