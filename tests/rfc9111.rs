@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll},
 };
 use support::{
-    Answer, Client, Seen, World, answer, fail, ok, pass, seconds, settle, world, world_of,
+    Answer, Client, Reply, Seen, World, answer, fail, ok, pass, seconds, settle, world, world_of,
 };
 use tower::{Layer, ServiceExt};
 use tower_cdn::{CachePolicy, CdnCacheLayer};
@@ -313,6 +313,49 @@ async fn s3_5_a_part_for_authorization_changes_what_is_stored_only_if_it_permits
         assert_eq!(others.field("x-for").is_some(), permits, "{range}");
         assert_eq!(others.text().await, DIGITS);
         assert_eq!(w.origin.count(), if permits { 2 } else { 3 }, "{range}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s3_5_what_completes_a_part_for_one_is_for_one_and_the_part_stays() {
+    for is_late in [false, true] {
+        let w = with_part(0, 4, "\"a\"").await;
+        let rest = part(5, 9, "\"a\"").header("x-for", "b").header("content-length", "5");
+        let (slow, hold) = rest.held();
+        w.origin.says("/", slow);
+        let request = Request::get("http://example.com/").header("authorization", "Bearer b");
+        let service = w.layer.layer(w.origin.clone());
+        let asked = tokio::spawn(service.oneshot(request.body(Once).unwrap()));
+        pass(if is_late { 31 } else { 1 }).await;
+        hold.release();
+        let whole = Reply::new(asked.await.unwrap().unwrap());
+        assert_eq!(
+            (whole.field("content-length"), whole.field("content-range")),
+            (Some("10"), None)
+        );
+        assert_eq!((whole.field("x-for"), whole.cache().is_stored()), (Some("b"), false));
+        assert_eq!(whole.told().await, format!("200 {DIGITS} (partial)"), "late: {is_late}");
+        w.assert_idle().await;
+        let part = w.get("/").header("range", "bytes=0-4").await;
+        assert_eq!(part.field("x-for"), None);
+        assert_eq!(part.told().await, "206 01234 (hit)", "late: {is_late}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s3_4_what_completes_a_part_for_one_is_just_what_was_missing() {
+    for rest in ["5678", "567890"] {
+        let w = with_part(0, 4, "\"a\"").await;
+        let (answer, feed) =
+            answer(206).etag("\"a\"").header("content-range", "bytes 5-9/10").fed();
+        w.origin.says("/", answer);
+        feed.chunk(rest);
+        feed.end();
+        let mut whole = w.get("/").header("authorization", "Bearer b").await;
+        assert_eq!(whole.status, 200);
+        let (text, error) = whole.read().await;
+        assert!(error.is_some(), "it breaks off: {text}");
+        assert!(DIGITS.starts_with(&text), "{text}");
     }
 }
 

@@ -19,10 +19,11 @@ use super::{
     flight::{Landed, Lead, Supply},
     landing::{Course, fields_for_one},
     look_up::{Found, LookUp},
+    partial::Filled,
     within::within,
 };
 use crate::{
-    CacheKey,
+    BoxError, CacheKey,
     clock::Moment,
     policy::{Limits, RangeFetch},
     semantics::{
@@ -34,11 +35,13 @@ use crate::{
     },
     stored::ResponseHead,
 };
+use bytes::Bytes;
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Either, ready, select},
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request, response};
+use http_body::Body;
 use std::{
     mem::swap,
     ops::Range,
@@ -185,14 +188,7 @@ impl Plan {
                 None => Meaning::Response,
             },
             (Self::Complete(part, gap), StatusCode::PARTIAL_CONTENT) => {
-                let complete = part.head.rare.part.as_ref().map(|parts| parts.complete);
-                let fits = range::carried(headers)
-                    .is_some_and(|(range, whole)| range == *gap && Some(whole) == complete);
-                if fits && validation::is_same_strong(&part.head.headers, headers) {
-                    Meaning::Completed(part.clone(), gap.clone())
-                } else {
-                    Meaning::Contradiction
-                }
+                Filled::of(part, gap, headers).map_or(Meaning::Contradiction, Meaning::Completed)
             }
             (Self::Complete(..), StatusCode::RANGE_NOT_SATISFIABLE) => Meaning::Contradiction,
             _ => Meaning::Response,
@@ -212,6 +208,7 @@ impl<B, E> Course<B, E> {
     async fn exchange<F>(mut self, plan: &Plan, sending: Pin<Box<F>>) -> Exchanged<B, E>
     where
         F: Future<Output = Result<Response<B>, E>>,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let request_time = self.engine.clock.read();
         let sent = match self.wait(sending).await {
@@ -243,6 +240,7 @@ impl<B, E> Course<B, E> {
     async fn finish_alone<F>(self, plan: &Plan, sending: Pin<Box<F>>) -> Exchanged<B, E>
     where
         F: Future<Output = Result<Response<B>, E>>,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let Self { engine, lead, look, reply } = self;
         let primary = lead.primary().clone();
@@ -262,7 +260,8 @@ impl<B, E> Course<B, E> {
         // What is stale has answered before, if it may.
         let fetched = match plan.meaning(&parts, || None) {
             Meaning::StillGood(stale) => still_good_for_one(look.key, stale, parts),
-            Meaning::Completed(..) | Meaning::Contradiction => {
+            Meaning::Completed(filled) => filled.for_one(parts, body, NotStored::Late),
+            Meaning::Contradiction => {
                 let limit = engine.policy.limits.max_fetches;
                 match engine.shared.flights.alone(&primary, limit) {
                     Some(lead) => {
@@ -303,7 +302,7 @@ impl<B, E> Course<B, E> {
         sent: Sent<B>,
     ) -> BoxFuture<'a, Option<Self>>
     where
-        B: http_body::Body<Data = bytes::Bytes, Error: Into<crate::BoxError>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
         E: Send + 'static,
     {
         match plan.meaning(&sent.parts, || self.stale_for_error(&sent.times.1)) {
@@ -315,7 +314,7 @@ impl<B, E> Course<B, E> {
             Meaning::Part(range, complete) => {
                 self.store_part(request, range, complete, sent).map(|()| None).boxed()
             }
-            Meaning::Completed(part, gap) => self.complete(request, part, gap, sent).boxed(),
+            Meaning::Completed(filled) => self.complete(request, filled, sent).boxed(),
             Meaning::Response => self.store_or_decline(request, sent).map(|()| None).boxed(),
             Meaning::Contradiction => ready(Some(self)).boxed(),
         }
@@ -383,7 +382,7 @@ enum Meaning {
     /// The part that was asked for, of so many bytes.
     Part(Range<u64>, u64),
     /// What was missing.
-    Completed(Found, Range<u64>),
+    Completed(Filled),
     /// A response of its own.
     Response,
     /// It fits nothing that was asked.

@@ -13,6 +13,8 @@ pub(crate) enum Fetched<B> {
     Landed { landed: Landed, supply: Supply, origin: FromOrigin },
     /// The range that was asked for; it is being stored.
     Part { response: Response<ContentBody> },
+    /// Stored parts with what was missing of them: only the request that asked may have that.
+    Combined { response: Response<ContentBody>, reason: NotStored },
     /// Only the request that asked may have it.
     Private { response: Response<B>, reason: NotStored },
     /// There is nothing that may be sent.

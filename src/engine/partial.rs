@@ -2,13 +2,14 @@
 use super::{
     fetch::Sent,
     fetched::Fetched,
-    landing::{Course, delay_of},
+    landing::{Course, delay_of, fields_for_one},
     look_up::Found,
     reception::{Arrival, Reception},
 };
 use crate::{
     BoxError, ContentBody, StoredHead, StoredResponse,
     semantics::{
+        range,
         stored_fields::end_to_end,
         storing::{self, NotStored},
         validation,
@@ -17,7 +18,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::future;
-use http::{HeaderMap, Response, StatusCode, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request, response};
 use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 use std::{
@@ -112,36 +113,34 @@ where
 
     /// RFC 9111 section 3.4: what was missing has come, and makes a complete response of the parts. `Some` if it may not.
     pub(crate) async fn complete(
-        self,
+        mut self,
         request: &request::Parts,
-        part: Found,
-        gap: Range<u64>,
+        filled: Filled,
         mut sent: Sent<B>,
     ) -> Option<Self> {
-        let Some(parts) = &part.head.rare.part else { return Some(self) };
-        let size = gap.end.saturating_sub(gap.start);
         let framed = self.framed(&sent, storing::content_length(&sent.parts.headers));
-        let mut headers = combined_fields(Some(&part), &sent.parts.headers);
-        headers.insert(header::CONTENT_LENGTH, parts.complete.into());
+        let headers = filled.fields(&sent.parts.headers);
         let arrival = Arrival {
             update: Some(&sent.parts.headers),
-            groups: part.head.rare.groups.clone(),
+            groups: filled.part.head.rare.groups.clone(),
             ..self.arrival(request, StatusCode::OK, &headers, &sent)
         };
         let received = self.engine.receive(self.lead.primary(), &self.look, arrival);
-        let before = parts.locate(&(0..gap.start)).unwrap_or_default();
-        let after = parts.locate(&(gap.end..parts.complete)).unwrap_or_default();
-        let complete = parts.complete;
-        match (received, framed) {
-            (Ok(received), Ok(declared)) if declared.is_none_or(|declared| declared == size) => {
+        let has_size =
+            framed.is_ok_and(|declared| declared.is_none_or(|size| size == filled.size()));
+        match received {
+            Ok(received) if has_size => {
                 let delay = delay_of(&sent);
-                let body = Around::new(
-                    part.content.read_range(before),
-                    sent.body,
-                    part.content.read_range(after),
-                );
+                let (before, after) = filled.around();
+                let body = Around::new(before, sent.body, after);
                 sent.parts.headers = headers;
-                self.store(received, Some(complete), (sent.parts, delay), body).await;
+                self.store(received, Some(filled.complete), (sent.parts, delay), body).await;
+            }
+            // What is wrong with this request says nothing of the parts, which stay for others.
+            Err(reason) if has_size && reason.is_of_request() => {
+                if let Some(reply) = self.reply.take() {
+                    _ = reply.send(Ok(filled.for_one(sent.parts, sent.body, reason)));
+                }
             }
             // A part is no answer to who asked for the whole: it has to be asked for.
             _ => return Some(self),
@@ -149,6 +148,72 @@ where
         None
     }
 }
+
+/// Stored parts, and the gap in them that an answer fills.
+pub(crate) struct Filled {
+    part: Found,
+    gap: Range<u64>,
+    /// The length of the whole.
+    complete: u64,
+}
+
+impl Filled {
+    /// `None` unless the answer, a 206, has just what is missing, under the same strong validator (RFC 9111 section 3.4).
+    pub(crate) fn of(part: &Found, gap: &Range<u64>, answer: &HeaderMap) -> Option<Self> {
+        let complete = part.head.rare.part.as_ref()?.complete;
+        let filled = Self { part: part.clone(), gap: gap.clone(), complete };
+        let size = filled.size();
+        let fits = range::carried(answer)? == (gap.clone(), complete)
+            && storing::content_length(answer).is_ok_and(|len| len.is_none_or(|len| len == size))
+            && validation::is_same_strong(&part.head.headers, answer);
+        fits.then_some(filled)
+    }
+
+    fn size(&self) -> u64 {
+        self.gap.end.saturating_sub(self.gap.start)
+    }
+
+    /// Those of the whole.
+    fn fields(&self, new: &HeaderMap) -> HeaderMap {
+        let mut headers = combined_fields(Some(&self.part), new);
+        headers.insert(header::CONTENT_LENGTH, self.complete.into());
+        headers
+    }
+
+    /// What is stored before the gap and behind it.
+    fn around(&self) -> (ContentBody, ContentBody) {
+        let Self { part: Found { head, content }, gap, complete } = self;
+        let read = |range| {
+            let stored = head.rare.part.as_ref().and_then(|parts| parts.locate(&range));
+            content.read_range(stored.unwrap_or_default())
+        };
+        (read(0..gap.start), read(gap.end..*complete))
+    }
+
+    /// The whole, for the one who asked: it is not stored, and what is stored stays as it is.
+    pub(crate) fn for_one<B, C>(
+        self,
+        mut answer: response::Parts,
+        body: B,
+        reason: NotStored,
+    ) -> Fetched<C>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let mut headers = fields_for_one(self.fields(&answer.headers), &answer.headers);
+        // The place that stored heads have for it.
+        if headers.get(&CACHE_STATUS).is_some_and(HeaderValue::is_empty) {
+            headers.remove(&CACHE_STATUS);
+        }
+        (answer.status, answer.headers) = (StatusCode::OK, headers);
+        let (before, after) = self.around();
+        let missing = ContentBody::of_origin(body, self.size());
+        let body = ContentBody::chain(vec![before, missing, after]);
+        Fetched::Combined { response: Response::from_parts(answer, body), reason }
+    }
+}
+
+static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// RFC 9111 section 3.4: the stored fields, updated by those of the new part.
 fn combined_fields(stored: Option<&Found>, new: &HeaderMap) -> HeaderMap {

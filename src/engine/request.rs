@@ -359,6 +359,12 @@ impl Engine {
                 let status = CacheStatus { stored: true, ..status };
                 self.exit(response.map(CacheBody::stored), status)
             }
+            Fetched::Combined { response, reason } => {
+                let forward_status = Some(StatusCode::PARTIAL_CONTENT);
+                let detail = status.detail.unwrap_or(Detail::NotStored(reason));
+                let status = CacheStatus { forward_status, ..status }.detail_of(detail);
+                self.exit(response.map(CacheBody::stored), status)
+            }
             Fetched::Nothing { status, detail } => self.refuse(status, detail),
             Fetched::Private { response, reason } => {
                 if response.status() == StatusCode::NOT_MODIFIED

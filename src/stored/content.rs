@@ -4,7 +4,7 @@ use super::{
     reading::{ContentBody, Gate, Reading},
     rope::{Reader, Rope},
 };
-use crate::{BoxError, StoreError};
+use crate::{BoxError, StoreError, error::Cut};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::HeaderMap;
@@ -132,7 +132,7 @@ impl Content {
                 Reading::of_rope(made.or_else(|| rope.store_reader()), gate)
             }
             Source::Other(Other::Elsewhere { len, open }) => {
-                Reading::Elsewhere { body: open(0..*len), left: *len }
+                Reading::Elsewhere { body: open(0..*len), left: *len, cut: Cut::Store }
             }
             Source::Other(Other::Once { body, .. }) => {
                 let body = body.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -158,6 +158,7 @@ impl Content {
             Source::Other(Other::Elsewhere { open, .. }) => Reading::Elsewhere {
                 left: range.end.saturating_sub(range.start),
                 body: open(range),
+                cut: Cut::Store,
             },
             Source::Other(Other::Once { .. }) => Reading::Failed,
         };

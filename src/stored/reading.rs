@@ -14,7 +14,7 @@ use futures_util::{
 };
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use std::{
     collections::VecDeque,
     fmt,
@@ -40,6 +40,8 @@ pub(super) enum Reading {
     Elsewhere {
         body: UnsyncBoxBody<Bytes, BoxError>,
         left: u64,
+        /// What it is if that is not what comes.
+        cut: Cut,
     },
     /// One after the other.
     Chain(VecDeque<ContentBody>),
@@ -78,6 +80,15 @@ impl ContentBody {
         Self { reading: Reading::Arriving(reader), trailers: None }
     }
 
+    /// A body of the inner service, which has to be so long.
+    pub(crate) fn of_origin<B>(body: B, len: u64) -> Self
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let body = body.map_err(Into::into).boxed_unsync();
+        Self { reading: Reading::Elsewhere { body, left: len, cut: Cut::Origin }, trailers: None }
+    }
+
     /// One body behind the other, with the trailers of the last one.
     pub(crate) fn chain(bodies: Vec<Self>) -> Self {
         Self { reading: Reading::Chain(bodies.into()), trailers: None }
@@ -103,23 +114,28 @@ impl ContentBody {
                     let next = ready!(poll_held(held, cx));
                     if let Some(end) = self.take(next) { end } else { continue }
                 }
-                Reading::Elsewhere { body, left } => match ready!(Pin::new(body).poll_frame(cx)) {
-                    Some(Ok(frame)) => {
-                        let len = frame.data_ref().map_or(0, |data| data.len() as u64);
-                        match left.checked_sub(len) {
-                            Some(rest) => *left = rest,
-                            None => return self.fail(Cut::Store),
+                Reading::Elsewhere { body, left, cut } => {
+                    match ready!(Pin::new(body).poll_frame(cx)) {
+                        Some(Ok(frame)) => {
+                            let len = frame.data_ref().map_or(0, |data| data.len() as u64);
+                            match left.checked_sub(len) {
+                                Some(rest) => *left = rest,
+                                None => {
+                                    let cut = *cut;
+                                    return self.fail(cut);
+                                }
+                            }
+                            return Poll::Ready(Some(Ok(frame)));
                         }
-                        return Poll::Ready(Some(Ok(frame)));
+                        Some(Err(error)) => return self.fail_with(error),
+                        None if *left > 0 => Some(Err(ContentError(*cut))),
+                        // A body need not bear to be asked again.
+                        None => {
+                            self.reading = Reading::Bytes(Bytes::new());
+                            None
+                        }
                     }
-                    Some(Err(error)) => return self.fail_with(error),
-                    None if *left > 0 => Some(Err(ContentError(Cut::Store))),
-                    // A body need not bear to be asked again.
-                    None => {
-                        self.reading = Reading::Bytes(Bytes::new());
-                        None
-                    }
-                },
+                }
                 Reading::Chain(bodies) => {
                     let Some(body) = bodies.front_mut() else { return Poll::Ready(None) };
                     match ready!(body.poll_next(cx)) {
