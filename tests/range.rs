@@ -1,7 +1,7 @@
 //! Ranges (RFC 9110 section 14).
 mod support;
 
-use support::{World, answer, ok, pass, settle, world, world_of};
+use support::{Reply, World, answer, ok, pass, settle, world, world_of};
 use tower_cdn::CachePolicy;
 
 const DIGITS: &str = "0123456789";
@@ -72,6 +72,26 @@ async fn s14_6_several_ranges_of_what_is_there_at_once_come_as_parts() {
     assert_eq!((reply.status, reply.how().as_str()), (206, "uri-miss"));
     let text = reply.text().await;
     assert!(text.contains("bytes 0-1/10\r\n\r\n01") && text.contains("bytes 8-9/10\r\n\r\n89"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rfc9530_s2_a_digest_of_the_content_is_not_for_a_part_of_it() {
+    let w = world();
+    let whole = ok(DIGITS).max_age(60).etag("\"a\"").header("repr-digest", "sha-256=:cg==:");
+    let whole = whole.header("content-digest", "sha-256=:YQ==:").header("content-md5", "YQ==");
+    w.origin.says("/", whole);
+    let digests = |reply: &Reply| {
+        ["content-digest", "content-md5", "repr-digest"].map(|name| reply.field(name).is_some())
+    };
+    for (range, how) in [("bytes=2-4", "uri-miss"), ("bytes=2-4", "hit"), ("bytes=0-1, 8-", "hit")]
+    {
+        let part = w.get("/").header("range", range).await;
+        assert_eq!((part.status, part.how().as_str()), (206, how));
+        assert_eq!(digests(&part), [false, false, true], "{range} {how}");
+        settle().await;
+    }
+    let whole = w.get("/").await;
+    assert_eq!((whole.how().as_str(), digests(&whole)), ("hit", [true; 3]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -229,6 +229,40 @@ async fn s3_4_combining_updates_the_stored_fields_and_keeps_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s3_4_a_digest_of_a_part_is_not_one_of_what_is_combined() {
+    // RFC 9530 section 2: Content-Digest is about the content that it comes with, Repr-Digest about the representation.
+    let digested = |seen: &Seen| {
+        let is_first = seen.field("range") == Some("bytes=0-4");
+        let part = if is_first { part(0, 4, "\"a\"") } else { part(5, 9, "\"a\"") };
+        part.header("content-digest", "sha-256=:cA==:").header("repr-digest", "sha-256=:cg==:")
+    };
+    let digests =
+        |reply: &Reply| ["content-digest", "repr-digest"].map(|name| reply.field(name).is_some());
+    for (second, status) in [
+        (None, 200),
+        (Some(("range", "bytes=5-9")), 206),
+        (Some(("authorization", "Bearer b")), 200),
+    ] {
+        let w = world_of(CachePolicy::rfc9111());
+        w.origin.always("/", digested);
+        let first = || w.get("/").header("range", "bytes=0-4");
+        let own = first().await;
+        assert_eq!(digests(&own), [true; 2], "it is about what the client gets");
+        drop(own.told().await);
+        settle().await;
+        let hit = first().await;
+        assert_eq!((hit.how().as_str(), digests(&hit)), ("hit", [false, true]));
+        let reply = second.iter().fold(w.get("/"), |ask, (n, v)| ask.header(n, v)).await;
+        assert_eq!((reply.status, digests(&reply)), (status, [status == 206, true]), "{second:?}");
+        drop(reply.told().await);
+        settle().await;
+        let whole = w.get("/").await;
+        assert_eq!(digests(&whole), [false, true], "{second:?}");
+        assert_eq!(whole.text().await, DIGITS);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn s3_4_a_part_that_answers_if_range_is_stored_only_with_what_it_may_leave_out() {
     // RFC 9110 section 15.3.7: to If-Range a 206 need not repeat what describes the representation.
     let origin = |seen: &Seen| {

@@ -275,6 +275,23 @@ async fn a_slow_304_never_puts_an_old_head_on_new_content() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s3_2_a_digest_of_no_content_is_not_that_of_what_is_stored() {
+    // RFC 9530 section 2: the content of a 304 is empty.
+    let w = world();
+    let stored = ok("a").max_age(10).etag("\"a\"").header("content-digest", "sha-256=:YQ==:");
+    w.origin.says("/", stored.header("content-md5", "YQ=="));
+    assert_eq!(w.get("/").told().await, "200 a (uri-miss)");
+    pass(10).await;
+    let update = answer(304).max_age(10).etag("\"a\"").header("content-digest", "sha-256=:AA==:");
+    w.origin.says("/", update.header("content-md5", "AA=="));
+    for how in ["stale", "hit"] {
+        let reply = w.get("/").await;
+        assert_eq!((reply.how().as_str(), reply.field("content-md5")), (how, Some("YQ==")));
+        assert_eq!(reply.field("content-digest"), Some("sha-256=:YQ==:"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn s4_a_late_304_changes_nothing_that_was_validated_since() {
     let part = answer(206).header("content-range", "bytes 0-0/2").body("a");
     for (first, range) in [(ok("a"), None), (part, Some("bytes=0-0"))] {

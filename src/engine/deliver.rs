@@ -5,6 +5,7 @@ use crate::{
     semantics::{
         conditional,
         range::{self, Wanted},
+        validation,
     },
     stored::{Content, ContentBody, ResponseHead},
 };
@@ -75,8 +76,7 @@ fn deliver_as_asked<B>(
         Outcome::Part { part, stored, length } => {
             let size = part.end.saturating_sub(part.start);
             let content_range = range::content_range(&part, length);
-            plain(response, StatusCode::PARTIAL_CONTENT, fields, supply.part(stored));
-            let headers = response.headers_mut();
+            let headers = partial(response, fields, supply.part(stored));
             headers.insert(header::CONTENT_LENGTH, size.into());
             insert(headers, header::CONTENT_RANGE, &content_range);
         }
@@ -193,6 +193,20 @@ fn plain<B>(
     *response.body_mut() = body;
 }
 
+/// A 206, whose content is another one than that of the 200.
+fn partial<'a, B>(
+    response: &'a mut Response<CacheBody<B>>,
+    fields: &HeaderMap,
+    body: CacheBody<B>,
+) -> &'a mut HeaderMap {
+    plain(response, StatusCode::PARTIAL_CONTENT, fields, body);
+    let headers = response.headers_mut();
+    for name in &validation::CONTENT_DIGESTS {
+        headers.remove(name);
+    }
+    headers
+}
+
 /// `multipart/byteranges` (RFC 9110 section 14.6).
 fn multipart<B>(
     response: &mut Response<CacheBody<B>>,
@@ -218,8 +232,7 @@ fn multipart<B>(
     bodies.push(Content::from(Bytes::from(format!("\r\n--{boundary}--\r\n"))).read());
     let body = ContentBody::chain(bodies);
     let size = body.size_hint().exact();
-    plain(response, StatusCode::PARTIAL_CONTENT, fields, CacheBody::stored(body));
-    let headers = response.headers_mut();
+    let headers = partial(response, fields, CacheBody::stored(body));
     headers.remove(header::CONTENT_RANGE);
     headers.remove(header::CONTENT_LENGTH);
     if let Some(size) = size {

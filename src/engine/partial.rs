@@ -225,7 +225,9 @@ fn combined_fields(stored: Option<&Found>, new: &HeaderMap) -> HeaderMap {
         }
         None => new.clone(),
     };
-    headers.remove(header::CONTENT_RANGE);
+    for name in validation::CONTENT_DIGESTS.iter().chain(&[header::CONTENT_RANGE]) {
+        headers.remove(name);
+    }
     headers
 }
 

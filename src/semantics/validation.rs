@@ -69,8 +69,20 @@ pub(crate) fn freshen(stored: &mut HeaderMap, update: &HeaderMap) {
 }
 
 /// They describe the content that is stored, which a 304 does not have (section 3.2).
-static NOT_UPDATED: [HeaderName; 3] =
-    [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_RANGE];
+static NOT_UPDATED: [HeaderName; 5] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_RANGE,
+    CONTENT_DIGEST,
+    CONTENT_MD5,
+];
+
+/// They are about the content of the message that has them, and no other (RFC 9530 section 2, RFC 1864): neither a part of it, nor the whole that a part is made of.
+/// `Repr-Digest` is about the representation, whatever part of it is sent.
+pub(crate) static CONTENT_DIGESTS: [HeaderName; 2] = [CONTENT_DIGEST, CONTENT_MD5];
+
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 
 /// The entity tag, if it is a strong one.
 pub(crate) fn strong_tag(headers: &HeaderMap) -> Option<&HeaderValue> {
