@@ -74,7 +74,7 @@ pub(crate) enum Cut {
     Origin,
     /// This reader held up the others for too long.
     TooSlow,
-    /// It is not stored after all: invalidated, or the store was too slow, or has no room now.
+    /// It is not stored after all: invalidated, or it paused for too long, or there is no room now.
     NotStored,
     /// It is not stored, since it is larger than what is.
     TooLarge,

@@ -182,7 +182,7 @@ impl<'a> Patience<'a> {
                 }
                 Room::StoreOnly => {
                     ready!(timers.store.poll(self.store_timeout, cx));
-                    self.rope.refuse_store(Cut::NotStored);
+                    self.rope.refuse_store(Cut::TooSlow);
                 }
             }
         }

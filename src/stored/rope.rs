@@ -335,7 +335,7 @@ impl State {
             let store_lags =
                 self.attached().any(|place| place.role == Role::Store && place.is_laggard(first));
             if store_lags && client_waits {
-                self.cut_store(Cut::NotStored);
+                self.cut_store(Cut::TooSlow);
                 continue;
             }
             let clients_lag =

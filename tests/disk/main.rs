@@ -5,4 +5,5 @@ mod damage;
 mod faults;
 mod model;
 mod opening;
+mod replacing;
 mod support;

@@ -99,7 +99,7 @@ impl<'a> Batch<'a> {
                 }
                 Op::Put { hash, row, .. } => self.put(rows, *hash, row)?,
                 Op::Freshen { hash, key, head } => self.freshen(rows, *hash, key, head)?,
-                Op::Delete { hash, key } => self.delete(rows, *hash, key)?,
+                Op::Delete { hash, key, until } => self.delete(rows, *hash, key, *until)?,
                 Op::Note { number, note } => {
                     let notes = match &mut notes {
                         Some(notes) => notes,
@@ -158,13 +158,19 @@ impl<'a> Batch<'a> {
         self.put(rows, hash, &mut row)
     }
 
-    fn delete(&mut self, rows: &mut Rows<'_>, hash: u64, key: &CacheKey) -> Result<bool, Fault> {
+    fn delete(
+        &mut self,
+        rows: &mut Rows<'_>,
+        hash: u64,
+        key: &CacheKey,
+        until: u64,
+    ) -> Result<bool, Fault> {
         let Some(row) = rows.get(hash)?.map(|row| Bytes::copy_from_slice(row.value())) else {
             return Ok(true);
         };
         // What is damaged may be anybody's.
         let is_other = Row::decode(&row, seed_at(hash, self.store))
-            .is_some_and(|row| row.key != key.as_bytes());
+            .is_some_and(|row| row.key != key.as_bytes() || row.header.commit > until);
         if !is_other {
             self.remove(rows, hash)?;
         }

@@ -166,7 +166,7 @@ impl Store for DiskStore {
         let shared = self.shared();
         let hash = shared.hash(key.as_bytes());
         // Also what is not known: it may be on its way out, and not yet be gone.
-        shared.submit(Op::Delete { hash, key: key.clone() }).await.map(drop)
+        shared.submit(Op::Delete { hash, key: key.clone(), until: u64::MAX }).await.map(drop)
     }
 
     fn notes(&self) -> Vec<(u64, Bytes)> {

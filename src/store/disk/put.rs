@@ -10,7 +10,7 @@ use super::{
     stats::count,
 };
 use crate::{
-    CacheKey, Content, StoreError, StoredResponse,
+    BoxError, CacheKey, Content, StoreError, StoredResponse,
     error::{ContentError, Cut},
 };
 use bytes::{Buf, Bytes};
@@ -38,15 +38,16 @@ impl Shared {
         response: StoredResponse,
     ) -> Result<(), StoreError> {
         let hash = self.hash(key.as_bytes());
+        let until = self.applied.load(Ordering::Acquire);
         match self.store(key, hash, response).await {
             Ok(true) => Ok(()),
             // Nobody waits, or so it seems.
             Ok(false) => Err(not_stored()),
             // What was there before is not old.
-            Err(error) if is_broken_off(&error) => Err(error),
-            Err(error) => {
+            Err(Failure::Content(error)) => Err(error),
+            Err(Failure::Disk(error)) => {
                 count(&self.counters.dropped, 1);
-                self.submit(Op::Delete { hash, key: key.clone() }).await?;
+                self.submit(Op::Delete { hash, key: key.clone(), until }).await?;
                 Err(error)
             }
         }
@@ -57,7 +58,7 @@ impl Shared {
         key: &CacheKey,
         hash: u64,
         StoredResponse { head, content }: StoredResponse,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, Failure> {
         let mut queued = Taken::new(self, |shared| &shared.queued);
         queued.take(OVERHEAD, self.options.queue)?;
         let Arrived { rest, trailers, file, blocks } =
@@ -72,7 +73,28 @@ impl Shared {
         let row = Row { header, key, head, trailers, content: rest }.encode();
         let stored = self.submit(Op::Put { hash, row, file }).await;
         drop(blocks);
-        stored
+        Ok(stored?)
+    }
+}
+
+/// Why nothing is stored.
+enum Failure {
+    /// The content did not come to its end, or was not to be stored after all. The disk would have taken it.
+    Content(StoreError),
+    /// The disk cannot take it, or not fast enough.
+    Disk(StoreError),
+}
+
+impl Failure {
+    fn of_content(error: BoxError) -> Self {
+        let error = error.into();
+        if is_too_slow(&error) { Self::Disk(error) } else { Self::Content(error) }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Disk(error)
     }
 }
 
@@ -100,15 +122,15 @@ impl Arriving {
         Self { shared: Arc::clone(shared), rest: Vec::new(), file: None, blocks }
     }
 
-    async fn read(mut self, content: &Content, queued: &mut Taken) -> Result<Arrived, StoreError> {
+    async fn read(mut self, content: &Content, queued: &mut Taken) -> Result<Arrived, Failure> {
         let (part, largest) =
             (self.shared.options.part_size as usize - 8, self.shared.options.largest());
         if content.len().is_some_and(|len| len > largest) {
-            return Err(not_stored());
+            return Err(not_stored().into());
         }
         let (mut body, mut trailers, mut length) = (content.read(), None, 0_u64);
         while let Some(frame) = body.frame().await {
-            let mut data = match frame?.into_data() {
+            let mut data = match frame.map_err(Failure::of_content)?.into_data() {
                 Ok(data) => data,
                 Err(frame) => {
                     trailers = frame.into_trailers().ok();
@@ -117,7 +139,7 @@ impl Arriving {
             };
             length = length.saturating_add(data.len() as u64);
             if length > largest {
-                return Err(not_stored());
+                return Err(not_stored().into());
             }
             while data.has_remaining() {
                 let more = data.split_to(data.len().min(part.saturating_sub(self.rest.len())));
@@ -226,12 +248,12 @@ fn not_stored() -> StoreError {
     ContentError(Cut::NotStored).into()
 }
 
-/// Did the content break off, rather than the store give up on it?
-fn is_broken_off(error: &StoreError) -> bool {
+/// Did others not wait for the store?
+fn is_too_slow(error: &StoreError) -> bool {
     let mut source = error.source();
     while let Some(inner) = source {
         if let Some(error) = inner.downcast_ref::<ContentError>() {
-            return error.is_origin();
+            return error.is_too_slow();
         }
         source = inner.source();
     }

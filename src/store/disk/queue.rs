@@ -24,6 +24,8 @@ pub(super) enum Op {
     Delete {
         hash: u64,
         key: CacheKey,
+        /// What came with a later commit stays.
+        until: u64,
     },
     Note {
         number: u64,

@@ -249,6 +249,6 @@ fn a_slow_store_holds_up_no_client() {
         assert!(pump(&writer, &[b"ab", b"cd", b"ef"]), "the client reads on");
         writer.finish(None);
         assert_eq!(reading.join().expect("no panic"), Got::Whole(b"abcdef".to_vec()));
-        assert_eq!(read(store), Got::Cut(Vec::new(), Cut::NotStored));
+        assert_eq!(read(store), Got::Cut(Vec::new(), Cut::TooSlow));
     });
 }
