@@ -77,8 +77,9 @@ impl Shared {
 
     fn write(&self, writer: &Writer, tasks: &mut [Task]) -> Result<Batch<'_>, Fault> {
         let mut batch = Batch::new(self, &writer.state);
+        let arrived = tasks.iter().map(Task::arrived).sum();
         let is_exceeded = |sums: &Sums| {
-            let sums = self.with_others(writer, sums);
+            let sums = self.with_others(writer, sums, arrived);
             writer.room.is_exceeded(&sums, self.options.capacity)
         };
         let makes_room = self.is_loaded() && is_exceeded(&batch.sums());
@@ -107,9 +108,10 @@ impl Shared {
         Ok(batch)
     }
 
-    /// What takes room beside what is stored: files that are being written, and that could not be removed yet.
-    fn with_others(&self, writer: &Writer, sums: &Sums) -> Sums {
-        let arriving = self.arriving.load(Ordering::Relaxed).div_ceil(super::file::BLOCK);
+    /// What takes room beside what is stored: files that are arriving, but for so many bytes that have arrived, and that could not be removed yet.
+    fn with_others(&self, writer: &Writer, sums: &Sums, arrived: u64) -> Sums {
+        let arriving = self.arriving.load(Ordering::Relaxed).saturating_sub(arrived);
+        let arriving = arriving.div_ceil(super::file::BLOCK);
         let garbage = writer.garbage.iter().map(|(_, blocks)| u64::from(*blocks)).sum::<u64>();
         let blocks = sums.blocks.saturating_add(arriving).saturating_add(garbage);
         Sums { blocks, ..*sums }
@@ -166,7 +168,7 @@ impl Shared {
         }
         let capacity = self.options.capacity;
         writer.room.learn(self.index.allocated(), &sums);
-        if writer.room.is_wasted(&self.with_others(writer, &sums), capacity) {
+        if writer.room.is_wasted(&self.with_others(writer, &sums, 0), capacity) {
             match self.index.compact() {
                 Ok(()) => writer.room.compacted(self.index.allocated(), &sums),
                 Err(fault) => {
@@ -175,7 +177,7 @@ impl Shared {
                 }
             }
         }
-        let all = self.with_others(writer, &sums);
+        let all = self.with_others(writer, &sums, 0);
         let usage = writer.room.usage(&all);
         let usage = usage.saturating_sub(self.arriving.load(Ordering::Relaxed));
         self.usage.store(usage, Ordering::Relaxed);

@@ -21,6 +21,7 @@ mod row;
 mod shared;
 mod state;
 mod stats;
+mod taken;
 
 pub use error::OpenError;
 pub use options::DiskBuilder;

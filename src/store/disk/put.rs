@@ -8,6 +8,7 @@ use super::{
     row::{Header, Row},
     shared::Shared,
     stats::count,
+    taken::Taken,
 };
 use crate::{
     BoxError, CacheKey, Content, StoreError, StoredResponse,
@@ -18,10 +19,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use std::{
     error::Error,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 /// Longer content gets a file: a row of more than a page takes the next power of two.
@@ -59,7 +57,7 @@ impl Shared {
         hash: u64,
         StoredResponse { head, content }: StoredResponse,
     ) -> Result<bool, Failure> {
-        let mut queued = Taken::new(self, |shared| &shared.queued);
+        let mut queued = Taken::new(&self.queued);
         queued.take(OVERHEAD, self.options.queue)?;
         let Arrived { rest, trailers, file, blocks } =
             Arriving::new(self).read(&content, &mut queued).await?;
@@ -71,9 +69,7 @@ impl Shared {
         };
         let (key, head) = (Bytes::copy_from_slice(key.as_bytes()), head.to_bytes().into());
         let row = Row { header, key, head, trailers, content: rest }.encode();
-        let stored = self.submit(Op::Put { hash, row, file }).await;
-        drop(blocks);
-        Ok(stored?)
+        Ok(self.submit(Op::Put { hash, row, file, blocks }).await?)
     }
 }
 
@@ -118,7 +114,7 @@ struct Arriving {
 
 impl Arriving {
     fn new(shared: &Arc<Shared>) -> Self {
-        let blocks = Taken::new(shared, |shared| &shared.arriving);
+        let blocks = Taken::new(&shared.arriving);
         Self { shared: Arc::clone(shared), rest: Vec::new(), file: None, blocks }
     }
 
@@ -212,39 +208,8 @@ impl Shared {
     }
 }
 
-/// A share of something that is bounded; given back when it is dropped.
-struct Taken {
-    shared: Arc<Shared>,
-    of: fn(&Shared) -> &AtomicU64,
-    share: u64,
-}
-
-impl Taken {
-    fn new(shared: &Arc<Shared>, of: fn(&Shared) -> &AtomicU64) -> Self {
-        Self { shared: Arc::clone(shared), of, share: 0 }
-    }
-
-    fn take(&mut self, more: u64, bound: u64) -> Result<(), StoreError> {
-        let before = (self.of)(&self.shared).fetch_add(more, Ordering::Relaxed);
-        self.share = self.share.saturating_add(more);
-        if before.saturating_add(more) > bound { Err(not_stored()) } else { Ok(()) }
-    }
-
-    fn give_back(&mut self, share: u64) {
-        let share = share.min(self.share);
-        (self.of)(&self.shared).fetch_sub(share, Ordering::Relaxed);
-        self.share = self.share.saturating_sub(share);
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        self.give_back(self.share);
-    }
-}
-
 /// It does not fit, which is no fault.
-fn not_stored() -> StoreError {
+pub(super) fn not_stored() -> StoreError {
     ContentError(Cut::NotStored).into()
 }
 

@@ -1,6 +1,6 @@
 //! What waits for the next commit. Whoever adds to an empty queue starts the work; what comes while a commit is under way goes with the next one, so that
 //! commits are the larger the slower they are.
-use super::{blocking, error::Fault, file::NewFile, row::FileId, shared::Shared};
+use super::{blocking, error::Fault, file::NewFile, row::FileId, shared::Shared, taken::Taken};
 use crate::{CacheKey, StoreError, StoredHead};
 use bytes::Bytes;
 use std::{
@@ -15,6 +15,8 @@ pub(super) enum Op {
         hash: u64,
         row: Vec<u8>,
         file: Option<NewFile>,
+        /// What it takes on the disk, beside what is stored until it is stored itself.
+        blocks: Taken,
     },
     Freshen {
         hash: u64,
@@ -66,6 +68,14 @@ impl Task {
     /// Nobody waits for the answer any more.
     pub(super) fn is_forsaken(&self) -> bool {
         self.answer.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+
+    /// Bytes of a file that counts with what is stored once this is committed.
+    pub(super) fn arrived(&self) -> u64 {
+        match &self.op {
+            Op::Put { blocks, .. } => blocks.share(),
+            _ => 0,
+        }
     }
 
     fn size(&self) -> usize {

@@ -45,11 +45,11 @@ pub(super) struct Shared {
     /// Who may write files at once.
     pub(super) writing: Semaphore,
     /// Bytes that wait to be written.
-    pub(super) queued: AtomicU64,
-    /// Bytes on the disk, but those of files that are being written.
+    pub(super) queued: Arc<AtomicU64>,
+    /// Bytes on the disk, but those that are arriving.
     pub(super) usage: AtomicU64,
-    /// Bytes of files that are being written.
-    pub(super) arriving: AtomicU64,
+    /// Bytes of files that no commit has made visible yet.
+    pub(super) arriving: Arc<AtomicU64>,
     pub(super) counters: Counters,
 }
 
@@ -146,9 +146,9 @@ impl Shared {
             notes: Mutex::new(notes),
             loading: watch::Sender::new(Progress::Reading),
             writing: Semaphore::new(WRITERS),
-            queued: AtomicU64::new(0),
+            queued: Arc::default(),
             usage: AtomicU64::new(index.allocated().saturating_add(meta.content)),
-            arriving: AtomicU64::new(0),
+            arriving: Arc::default(),
             counters: Counters::default(),
             options,
             directory,
