@@ -1,4 +1,4 @@
-//! The contract of a store, also with the smallest parts.
+//! The contract of a store, also with the smallest parts that the device is waited for.
 use crate::support::ROOM;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -21,7 +21,7 @@ async fn a_disk_store_conforms_with_small_parts_and_behind_arc() {
     let mut directories = Vec::new();
     conformance::check(async || {
         let directory = TempDir::new().expect("a directory");
-        let builder = DiskStore::builder(directory.path(), ROOM).part_size(4096);
+        let builder = DiskStore::builder(directory.path(), ROOM).part_size(4096).sync(true);
         directories.push(directory);
         Arc::new(builder.open().expect("a store"))
     })

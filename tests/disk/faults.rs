@@ -1,5 +1,7 @@
 //! A disk that is full, or may not be written: no panic, an error, and it goes on when the cause ends.
 use crate::support::{Heads, ROOM, content, key, read, response, settled};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
@@ -7,7 +9,7 @@ use std::{
     process::Command,
 };
 use tempfile::TempDir;
-use tower_cdn::{Store, store::DiskStore};
+use tower_cdn::{Content, Store, StoredResponse, store::DiskStore};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_cannot_be_made_is_an_error() {
@@ -45,6 +47,37 @@ async fn content_that_cannot_be_written_is_not_stored_until_it_can() {
     let got = store.get(&key(1)).await.expect("get must not fail").expect("it is there");
     assert_eq!(read(&got.content).await, Some(content(1, 3, 100_000)));
     assert!(store.stats().faults > 0 && store.stats().dropped == 1);
+}
+
+/// `sync` has to find the folder of a file once more, so that its name reaches the device.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_sync_a_file_without_a_durable_name_is_not_stored() {
+    let heads = Heads::make(1).await.remove(0);
+    for sync in [false, true] {
+        let directory = TempDir::new().expect("a directory");
+        let store = DiskStore::builder(directory.path(), ROOM).part_size(4096).sync(sync).open();
+        let store = store.expect("a store");
+        let folder = directory.path().join("content");
+        let aside = directory.path().join("aside");
+        // Between the first part and the last.
+        let moved = (folder.clone(), aside.clone());
+        let bytes = content(1, 1, 10_000);
+        let arriving = Content::from_fn(10_000, move |_| {
+            let (folder, aside) = moved.clone();
+            let rest = bytes.slice(5_000..);
+            let first = futures_util::stream::iter([Ok(Frame::data(bytes.slice(..5_000)))]);
+            let rest = futures_util::stream::once(async move {
+                fs::rename(folder, aside).map(|()| Frame::data(rest))
+            });
+            StreamBody::new(futures_util::StreamExt::chain(first, Box::pin(rest)))
+        });
+        let put = store.put(&key(1), StoredResponse::new(heads.first.clone(), arriving)).await;
+        assert_eq!(put.is_ok(), !sync, "{put:?}");
+        assert_eq!(store.stats().dropped, u64::from(sync));
+        fs::rename(&aside, &folder).expect("moved");
+        let got = store.get(&key(1)).await.expect("get must not fail");
+        assert_eq!(got.is_some(), !sync);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

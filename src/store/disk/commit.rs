@@ -251,8 +251,12 @@ impl Shared {
 
     fn shut(&self, writer: &mut Writer) {
         self.keep_used();
-        let closed = self.index.close().and_then(|()| Ok(self.index.sync()?));
-        if closed.is_ok() {
+        let close = || {
+            self.index.close()?;
+            self.index.sync()?;
+            Ok::<_, Fault>(self.directory.sync()?)
+        };
+        if close().is_ok() {
             writer.state.left = Left::Safe;
             _ = writer.file.write(&writer.state).and_then(|()| writer.file.sync());
         }

@@ -13,6 +13,7 @@ use super::{
     error::{OpenError, Reason},
     row::FileId,
 };
+use rustix::io::Errno;
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write},
@@ -40,16 +41,36 @@ impl Directory {
         fs::set_permissions(root, Permissions::from_mode(0o700))?;
         let lock = lock(&root.join("lock"))?;
         let directory = Self { root: root.to_owned(), lock: Mutex::new(Some(lock)) };
-        if fs::read(directory.version()).is_ok_and(|version| version != VERSION.as_bytes()) {
-            directory.clear()?;
+        let version = fs::read(directory.version()).ok();
+        if version.as_deref() != Some(VERSION.as_bytes()) {
+            if version.is_some() {
+                directory.clear()?;
+            }
+            directory.write_version()?;
         }
-        // Complete or not there: whoever dies here leaves a directory that can be opened.
-        let draft = root.join("version.new");
-        let mut file = create(&draft)?;
-        file.write_all(VERSION.as_bytes())?;
-        fs::rename(&draft, directory.version())?;
         create_folder(&root.join("content"))?;
         Ok(directory)
+    }
+
+    /// Complete or not there, and there before anything else: whoever dies here, and be it the machine, leaves a directory that can be opened.
+    fn write_version(&self) -> io::Result<()> {
+        let draft = self.root.join("version.new");
+        let mut file = create(&draft)?;
+        file.write_all(VERSION.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, self.version())?;
+        self.sync()
+    }
+
+    /// All names but those of content reach the device.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        sync_folder(&self.root)
+    }
+
+    /// The name of this file reaches the device.
+    pub(super) fn sync_name(&self, id: FileId) -> io::Result<()> {
+        self.file(id).parent().map_or(Ok(()), sync_folder)?;
+        sync_folder(&self.content())
     }
 
     /// Lets others have it.
@@ -157,6 +178,16 @@ fn create_folder(path: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Some file systems cannot, and keep names as they see fit.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match File::open(path)?.sync_all() {
+        Err(error) if Errno::from_io_error(&error).is_some_and(|no| CANNOT.contains(&no)) => Ok(()),
+        result => result,
+    }
+}
+
+const CANNOT: [Errno; 4] = [Errno::BADF, Errno::INVAL, Errno::NOTSUP, Errno::OPNOTSUPP];
 
 /// A new file that nobody has opened before; makes its folder.
 pub(super) fn create_new(path: &Path) -> io::Result<File> {

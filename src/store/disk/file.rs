@@ -136,6 +136,12 @@ impl NewFile {
         self.file.write_all_at(&sum, offset.saturating_add(bytes.len() as u64))
     }
 
+    /// It reaches the device, with its name.
+    pub(super) fn sync(&self, directory: &Directory) -> io::Result<()> {
+        self.file.sync_data()?;
+        directory.sync_name(self.layout.file.id)
+    }
+
     /// A row has it.
     pub(super) fn keep(mut self) {
         self.is_kept = true;

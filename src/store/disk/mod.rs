@@ -52,7 +52,7 @@ use std::{
 /// - What was deleted or replaced does not come back: not after `kill -9`, nor because a file is damaged, missing or an old one. What could be told from that no
 ///   more is not trusted as a whole, and the store begins again.
 /// - After the machine has gone down without [`close`](Self::close) the store begins again, unless [`sync`](DiskBuilder::sync) was chosen: without it nobody waits for
-///   the device. On systems other than Linux nobody can tell whether it went down, and what was not closed is not trusted.
+///   the device before that, and not for files of content. On systems other than Linux nobody can tell whether it went down, and what was not closed is not trusted.
 /// - A directory belongs to one store at a time. Files have mode 0600, and names that tell nothing.
 /// - What the disk cannot take, or not fast enough, is not stored, and [counted](DiskStats::dropped); what it would have replaced is gone. If the disk is full, or
 ///   fails, an event is logged (feature `tracing`), and writing goes on as soon as it can.
@@ -127,6 +127,9 @@ impl DiskStore {
 
     /// Writes what waits, and closes the store: the directory can be opened again, also after the machine went down. From then on nothing is there.
     /// When the last clone is dropped, the same is done in the background.
+    ///
+    /// The device is waited for until it has the index, but not until it has all files of content, unless [`sync`](DiskBuilder::sync) was chosen: the system writes those in its own
+    /// time, mostly within a minute. What of them is lost if the power goes first is found damaged, and is a miss.
     ///
     /// # Errors
     /// If it was closed already.

@@ -66,8 +66,8 @@ impl DiskBuilder {
         self
     }
 
-    /// Waits for the device at each commit, so that what is stored outlives a loss of power. Without it, what was not [closed](DiskStore::close) before the machine
-    /// goes down is not trusted afterwards. Default: no.
+    /// Waits for the device at each commit, and for each file of content before it, so that what is stored outlives a loss of power. Without it, what was not
+    /// [closed](DiskStore::close) before the machine goes down is not trusted afterwards. Default: no.
     pub fn sync(mut self, sync: bool) -> Self {
         self.sync = sync;
         self

@@ -19,6 +19,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use std::{
     error::Error,
+    io,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -149,8 +150,19 @@ impl Arriving {
         if self.file.is_some() && !self.rest.is_empty() || self.rest.len() > IN_ROW {
             self.write(queued).await?;
         }
+        if self.shared.options.sync {
+            self.sync().await?;
+        }
         let Self { rest, file, blocks, .. } = self;
         Ok(Arrived { rest: rest.into(), trailers, file, blocks })
+    }
+
+    /// The file is on the device before its row is.
+    async fn sync(&mut self) -> Result<(), StoreError> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let shared = Arc::clone(&self.shared);
+        self.file = Some(self.at_work(move || file.sync(&shared.directory).map(|()| file)).await?);
+        Ok(())
     }
 
     /// Writes a part.
@@ -159,21 +171,30 @@ impl Arriving {
         let size = bytes.len() as u64;
         self.blocks.take(size.saturating_add(8).next_multiple_of(BLOCK), u64::MAX)?;
         self.shared.wait_for_room().await?;
-        let _turn = self.shared.writing.acquire().await.map_err(StoreError::new)?;
         let (shared, file) = (Arc::clone(&self.shared), self.file.take());
-        let written = blocking::begin(move || {
+        let written = self.at_work(move || {
             let mut file = match file {
                 Some(file) => file,
                 None => NewFile::make(&shared, shared.options.part_size)?,
             };
             file.write(&bytes)?;
-            Ok::<_, std::io::Error>((file, bytes))
+            Ok((file, bytes))
         });
-        let (file, mut bytes) = written.await?.inspect_err(|error| self.shared.warn(error))?;
+        let (file, mut bytes) = written.await?;
         bytes.clear();
         (self.file, self.rest) = (Some(file), bytes);
         queued.give_back(size);
         Ok(())
+    }
+
+    /// Waits for its turn and for the disk.
+    async fn at_work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _turn = self.shared.writing.acquire().await.map_err(StoreError::new)?;
+        let done = blocking::begin(work).await?;
+        Ok(done.inspect_err(|error| self.shared.warn(error))?)
     }
 }
 
@@ -201,7 +222,7 @@ impl Shared {
     }
 
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "only logged"))]
-    fn warn(&self, error: &std::io::Error) {
+    fn warn(&self, error: &io::Error) {
         count(&self.counters.faults, 1);
         #[cfg(feature = "tracing")]
         tracing::warn!(target: "tower_cdn", error = ?error, "disk store cannot write a file");

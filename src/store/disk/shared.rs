@@ -167,7 +167,9 @@ impl Shared {
     pub(super) fn start_again(self: &Arc<Self>, state: &State) -> Result<(), Fault> {
         _ = self.index.close();
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        afresh(&self.directory, &self.index, state, &notes)?;
+        let begun = afresh(&self.directory, &self.index, state, &notes);
+        // What is half begun is not written to.
+        begun.inspect_err(|_| _ = self.index.close())?;
         self.hidden.write().unwrap_or_else(PoisonError::into_inner).clear();
         let mut known = self.known();
         self.session.store(session(), Ordering::Relaxed);
@@ -219,6 +221,7 @@ fn afresh(
     remove(&directory.checksums())?;
     remove(&directory.used())?;
     index.open()?;
+    directory.sync()?;
     meta::begin(index, state, notes)
 }
 
