@@ -48,8 +48,9 @@ const EVICTED: usize = 4096;
 
 impl<'a> Batch<'a> {
     pub(super) fn new(shared: &'a Shared, state: &State) -> Self {
-        let known = shared.known();
-        let hidden = shared.hidden.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let sums = shared.known().sums();
+        let hidden = shared.hidden.read().unwrap_or_else(PoisonError::into_inner);
+        let hidden = hidden.hashes().clone();
         Self {
             shared,
             store: state.store,
@@ -61,7 +62,7 @@ impl<'a> Batch<'a> {
             evicted: Vec::new(),
             notes: Vec::new(),
             garbage: Vec::new(),
-            sums: known.sums(),
+            sums,
             damaged: 0,
         }
     }
@@ -271,7 +272,7 @@ impl<'a> Batch<'a> {
         drop(known);
         if !self.hidden.is_empty() {
             let mut hidden = shared.hidden.write().unwrap_or_else(PoisonError::into_inner);
-            hidden.retain(|hash| !self.hidden.contains(hash));
+            hidden.remove(&self.hidden);
         }
         let mut notes = shared.notes.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, note) in self.notes.drain(..) {

@@ -14,7 +14,7 @@ use super::{
     queue::{Op, Task},
     room::{Room, Sums},
     row::FileId,
-    shared::Shared,
+    shared::{Shared, tell_lost},
     state::{Left, State, StateFile},
     stats::count,
 };
@@ -72,7 +72,7 @@ impl Shared {
                 self.repair(writer, fault);
             }
         }
-        if self.index.is_open() { Ok(()) } else { self.reopen(writer) }
+        if self.index.is_open() && !self.hides_all() { Ok(()) } else { self.reopen(writer) }
     }
 
     fn write(&self, writer: &Writer, tasks: &mut [Task]) -> Result<Batch<'_>, Fault> {
@@ -227,6 +227,9 @@ impl Shared {
     }
 
     fn reopen(self: &Arc<Self>, writer: &mut Writer) -> Result<(), Fault> {
+        if self.hides_all() {
+            return self.begin_again(writer);
+        }
         match meta::open(&self.index, &writer.state) {
             Ok((meta, notes)) => {
                 writer.state.commit = meta.commit;
@@ -244,8 +247,7 @@ impl Shared {
     fn begin_again(self: &Arc<Self>, writer: &Writer) -> Result<(), Fault> {
         self.start_again(&writer.state)?;
         _ = writer.file.write(&writer.state);
-        #[cfg(feature = "tracing")]
-        tracing::warn!(target: "tower_cdn", "disk store was damaged and begins again");
+        tell_lost();
         Ok(())
     }
 
@@ -286,3 +288,6 @@ fn tell_recovered() {
     #[cfg(feature = "tracing")]
     tracing::info!(target: "tower_cdn", "disk store writes again");
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ mod directory;
 mod error;
 mod file;
 mod hash;
+mod hidden;
 mod index;
 mod load;
 mod look_up;

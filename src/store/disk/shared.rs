@@ -5,6 +5,7 @@ use super::{
     directory::{Directory, remove},
     error::{Fault, OpenError, Reason},
     hash,
+    hidden::Hidden,
     index::Index,
     load::{self, Progress},
     meta::{self, Meta},
@@ -36,8 +37,7 @@ pub(super) struct Shared {
     known: Mutex<Known>,
     /// The order has what this commit and those before it have written.
     pub(super) applied: AtomicU64,
-    /// What may lie in the index and must not be seen: it was to be replaced or deleted, and that failed.
-    pub(super) hidden: RwLock<HashSet<u64>>,
+    pub(super) hidden: RwLock<Hidden>,
     pub(super) queue: Queue,
     pub(super) writer: Mutex<Writer>,
     pub(super) notes: Mutex<BTreeMap<u64, Bytes>>,
@@ -86,8 +86,6 @@ impl Known {
     }
 }
 
-/// What is hidden is remembered up to here. Beyond, nothing is seen until it could be removed.
-const HIDDEN: usize = 64 * 1024;
 /// Files that are written at the same time; more do not make a disk faster.
 const WRITERS: usize = 4;
 
@@ -198,8 +196,12 @@ impl Shared {
     }
 
     pub(super) fn is_hidden(&self, hash: u64) -> bool {
-        let hidden = self.hidden.read().unwrap_or_else(PoisonError::into_inner);
-        hidden.len() > HIDDEN || hidden.contains(&hash)
+        self.hidden.read().unwrap_or_else(PoisonError::into_inner).contains(hash)
+    }
+
+    /// More is hidden than can be removed one by one.
+    pub(super) fn hides_all(&self) -> bool {
+        self.hidden.read().unwrap_or_else(PoisonError::into_inner).is_all()
     }
 
     /// All that is stored is known, and this is not among it. What goes with a commit that is under way may come back if that fails.
@@ -225,7 +227,7 @@ fn afresh(
     meta::begin(index, state, notes)
 }
 
-fn tell_lost() {
+pub(super) fn tell_lost() {
     #[cfg(feature = "tracing")]
     tracing::warn!(target: "tower_cdn", "disk store cannot be trusted and begins again");
 }
