@@ -163,6 +163,40 @@ async fn nobody_else_may_look() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_lies_in_a_folder_that_cannot_be_listed_is_not_lost() {
+    let directory = TempDir::new().expect("a directory");
+    let heads = Heads::make(1).await.remove(0);
+    let open = || DiskStore::open(directory.path(), ROOM).expect("a store");
+    let store = open();
+    store.put(&key(1), response(&heads.first, content(1, 1, 100_000))).await.expect("stored");
+    store.close().await.expect("closed");
+    let content_of = directory.path().join("content");
+    let file = files(&content_of).remove(0);
+    let folder = file.parent().expect("a folder").to_owned();
+    let aside = directory.path().join("aside");
+    // Works for root as well: the folder is a file, or all of them are in one.
+    for unlisted in [&folder, &content_of] {
+        fs::rename(unlisted, &aside).expect("moved");
+        fs::write(unlisted, "").expect("written");
+        let store = open();
+        settled(&store).await;
+        assert_eq!((store.stats().objects, store.stats().damaged), (1, 0));
+        store.close().await.expect("closed");
+        fs::remove_file(unlisted).expect("removed");
+        fs::rename(&aside, unlisted).expect("moved");
+    }
+    let store = open();
+    settled(&store).await;
+    let got = store.get(&key(1)).await.expect("get must not fail").expect("it is there");
+    assert_eq!(read(&got.content).await, Some(content(1, 1, 100_000)));
+    store.close().await.expect("closed");
+    fs::remove_dir_all(folder).expect("removed");
+    let store = open();
+    settled(&store).await;
+    assert_eq!((store.stats().objects, store.stats().damaged), (0, 1), "it is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_that_nobody_needs_go() {
     let directory = TempDir::new().expect("a directory");
     let heads = Heads::make(1).await.remove(0);

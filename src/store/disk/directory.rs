@@ -114,24 +114,42 @@ impl Directory {
     }
 
     pub(super) fn file(&self, id: FileId) -> PathBuf {
-        let folder = id.number % FOLDERS;
-        self.content().join(format!("{folder:02x}/{:08x}{:016x}", id.session, id.number))
+        self.folder(folder_of(id)).join(format!("{:08x}{:016x}", id.session, id.number))
     }
 
-    /// All files of content.
-    pub(super) fn files(&self) -> io::Result<impl Iterator<Item = FileId>> {
-        let folders = fs::read_dir(self.content())?.flatten();
-        let files = folders.filter_map(|folder| fs::read_dir(folder.path()).ok()).flatten();
-        Ok(files.flatten().filter_map(|file| {
-            let name = file.file_name();
-            let (session, number) = name.to_str()?.split_at_checked(8)?;
-            let id = FileId {
-                session: u32::from_str_radix(session, 16).ok()?,
-                number: u64::from_str_radix(number, 16).ok()?,
-            };
-            (self.file(id) == file.path()).then_some(id)
-        }))
+    fn folder(&self, folder: u64) -> PathBuf {
+        self.content().join(format!("{folder:02x}"))
     }
+
+    /// All files of content, with their folders. An error is of a folder that cannot be listed now, or not to its end.
+    pub(super) fn files(&self) -> impl Iterator<Item = (u64, io::Result<FileId>)> {
+        (0..FOLDERS).flat_map(|folder| self.files_in(folder).map(move |file| (folder, file)))
+    }
+
+    fn files_in(&self, folder: u64) -> impl Iterator<Item = io::Result<FileId>> {
+        let (listed, error) = match fs::read_dir(self.folder(folder)) {
+            Ok(listed) => (Some(listed), None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        let files = listed.into_iter().flatten();
+        files.filter_map(|file| file.map(|file| self.id_of(&file.path())).transpose()).chain(error)
+    }
+
+    /// None if it is no file of content.
+    fn id_of(&self, path: &Path) -> Option<FileId> {
+        let (session, number) = path.file_name()?.to_str()?.split_at_checked(8)?;
+        let id = FileId {
+            session: u32::from_str_radix(session, 16).ok()?,
+            number: u64::from_str_radix(number, 16).ok()?,
+        };
+        (self.file(id) == path).then_some(id)
+    }
+}
+
+/// In which one a file lies.
+pub(super) fn folder_of(id: FileId) -> u64 {
+    id.number % FOLDERS
 }
 
 const FOLDERS: u64 = 32;

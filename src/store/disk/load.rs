@@ -1,6 +1,7 @@
 //! What is stored, found out in the background after opening: the order of use is that of the commits, with a mark for what was used before it was closed.
 //! Files that no row has are removed, and rows whose file is gone.
 use super::{
+    directory::folder_of,
     error::Fault,
     file::Layout,
     index::Rows,
@@ -10,6 +11,7 @@ use super::{
     shared::{Known, Shared},
 };
 use std::{
+    collections::BTreeSet,
     fs,
     sync::{Arc, Weak},
     time::Duration,
@@ -158,19 +160,25 @@ impl Shared {
 
     /// Removes files that no row has. What came since the store was opened has a name that tells so.
     fn sweep(self: &Arc<Self>, with_row: &[(FileId, u64)], session: u32) {
-        let Ok(files) = self.directory.files() else { return };
-        let mut is_there = vec![false; with_row.len()];
-        for file in files.filter(|file| file.session != session && self.session() == session) {
+        let (mut is_there, mut unknown) = (vec![false; with_row.len()], BTreeSet::new());
+        for (folder, file) in self.directory.files() {
+            let Ok(file) = file else {
+                unknown.insert(folder);
+                continue;
+            };
+            if file.session == session || self.session() != session {
+                continue;
+            }
             match with_row.binary_search_by_key(&file, |(id, _)| *id) {
                 Ok(at) => is_there.get_mut(at).into_iter().for_each(|there| *there = true),
                 Err(_) if self.waits_for_queue() => self.send(Op::Garbage { file, blocks: 0 }),
                 Err(_) => return,
             }
         }
-        let gone = with_row
-            .iter()
-            .zip(is_there)
-            .filter(|((id, _), is_there)| !is_there && id.session != session);
+        // What lies in a folder that could not be listed may be there.
+        let gone = with_row.iter().zip(is_there).filter(|((id, _), is_there)| {
+            !is_there && id.session != session && !unknown.contains(&folder_of(*id))
+        });
         for ((file, hash), _) in gone {
             if !self.waits_for_queue() {
                 return;
