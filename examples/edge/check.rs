@@ -22,8 +22,9 @@ const fn bad(text: &'static str) -> Refusal {
     (StatusCode::BAD_REQUEST, text)
 }
 
-/// Checks the head of a request, and makes its `Host` the authority of an absolute-form target or
-/// of HTTP/2's `:authority` (RFC 9112 §3.2.2, RFC 9113 §8.3.1). The target stays as it came.
+/// Checks the head of a request, makes its `Host` the authority of an absolute-form target or of
+/// HTTP/2's `:authority` (RFC 9112 §3.2.2, RFC 9113 §8.3.1), and joins what HTTP/2 may split. The
+/// target stays as it came.
 pub(crate) fn admit(head: &mut Parts) -> Result<(), Refusal> {
     if head.method == Method::CONNECT {
         return Err((StatusCode::NOT_IMPLEMENTED, "This is no tunnel: CONNECT is not served.\n"));
@@ -39,7 +40,21 @@ pub(crate) fn admit(head: &mut Parts) -> Result<(), Refusal> {
         let host = HeaderValue::from_str(host).map_err(|_| bad("Malformed authority.\n"))?;
         head.headers.insert(header::HOST, host);
     }
+    join_cookies(head);
     Ok(())
+}
+
+/// HTTP/2 may have its cookies in several lines, which are one line everywhere else (RFC 9113 §8.2.3).
+fn join_cookies(head: &mut Parts) {
+    let lines = head.headers.get_all(header::COOKIE);
+    if head.version != Version::HTTP_2 || lines.iter().nth(1).is_none() {
+        return;
+    }
+    let lines: Vec<_> = lines.iter().map(HeaderValue::as_bytes).collect();
+    // What stands between two values may stand in a value.
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        head.headers.insert(header::COOKIE, joined);
+    }
 }
 
 fn check_target(head: &Parts) -> Result<(), Refusal> {
@@ -141,6 +156,21 @@ mod tests {
         assert_eq!(head.uri, "http://a.example:81/x");
         let head = admitted(get("http://a.example/").version(Version::HTTP_2)).expect("ok");
         assert_eq!(head.headers[header::HOST], "a.example");
+    }
+
+    #[test]
+    fn only_http_2_has_cookies_in_several_lines() {
+        let cookies = |version, lines: &[&str]| {
+            let request = get("http://a.example/").header("host", "a.example").version(version);
+            let request =
+                lines.iter().fold(request, |request, line| request.header("cookie", *line));
+            let head = admitted(request).expect("ok");
+            head.headers.get_all("cookie").iter().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(cookies(Version::HTTP_2, &[]), [""; 0]);
+        assert_eq!(cookies(Version::HTTP_2, &["a=1; b=2"]), ["a=1; b=2"]);
+        assert_eq!(cookies(Version::HTTP_2, &["a=1", "b=2", "c"]), ["a=1; b=2; c"]);
+        assert_eq!(cookies(Version::HTTP_11, &["a=1", "b=2"]), ["a=1", "b=2"]);
     }
 
     #[test]

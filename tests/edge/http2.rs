@@ -48,6 +48,28 @@ async fn requests_and_responses_are_translated() {
 }
 
 #[tokio::test]
+async fn cookies_in_several_lines_are_one_line_of_http_1() {
+    let origin = Origin::script(move |listener| {
+        let mut edge = listener.accept();
+        let head = edge.request().head;
+        let lines: Vec<_> = head.lines().filter(|line| line.starts_with("cookie:")).collect();
+        assert_eq!(lines, ["cookie: a=1; b=2; c=3"]);
+        edge.send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nVary: Cookie\r\n");
+        edge.send("Content-Length: 3\r\n\r\nabc");
+    });
+    let edge = Edge::before(origin.address);
+    let mut several = request("GET", Empty::new());
+    for cookie in ["a=1", "b=2", "c=3"] {
+        several.headers_mut().append("cookie", cookie.parse().expect("a value"));
+    }
+    assert_eq!(send(&edge, several).await.status(), 200);
+    origin.done();
+    // The origin is gone: it is the same request.
+    let one = "GET /x HTTP/1.1\r\nHost: h2.example\r\nCookie: a=1; b=2; c=3\r\n\r\n";
+    assert_eq!(edge.ask(one).body, b"abc");
+}
+
+#[tokio::test]
 async fn a_cut_body_is_an_error_after_its_head() {
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n",
