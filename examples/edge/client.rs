@@ -134,10 +134,14 @@ mod tests {
     use super::*;
     use crate::plan::{Host, OriginLimits};
     use crate::response::Framing;
+    use bytes::Bytes;
+    use futures_util::{TryStreamExt, stream};
+    use http_body_util::{BodyExt, StreamBody};
+    use hyper::body::Frame;
     use socket2::SockRef;
     use std::cell::RefCell;
-    use std::io::{BufRead, BufReader, Write};
-    use std::net::{TcpListener, TcpStream};
+    use std::io::{self, BufRead, BufReader, Write};
+    use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
     use std::sync::mpsc;
     use std::thread;
 
@@ -167,37 +171,43 @@ mod tests {
         wire::looking(tcp)
     }
 
-    /// What the origin has done may take a while to arrive.
-    fn wait_for_the_end() {
+    /// What the origin has done may take a while to arrive: waits until it can be read.
+    fn wait_for(what: impl Fn(io::Result<usize>) -> bool) {
         let connection = CONNECTION.take().expect("a connection");
-        while !matches!(connection.peek(&mut [0]), Ok(0)) {
+        while !what(connection.peek(&mut [0])) {
             thread::yield_now();
         }
     }
 
-    #[test]
-    fn a_request_that_was_not_written_comes_back_whole() {
+    /// Nothing is heard of the sockets between two looks at all of them, and these are rare.
+    fn runtime() -> tokio::runtime::Runtime {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().event_interval(100_000).build().expect("a runtime")
+    }
+
+    fn plan(address: SocketAddr) -> OriginPlan {
+        let url = crate::url::parse(&format!("http://{address}")).expect("a URL");
+        let (framing, limits) = (Framing::Proven, OriginLimits::default());
+        OriginPlan { url, host: Host::Client, framing, limits }
+    }
+
+    /// A request meets a connection that `spoil` was done to, which `is_spoiled` sees.
+    fn comes_back_whole(
+        spoil: impl FnOnce(&mut TcpStream) + Send + 'static,
+        is_spoiled: fn(io::Result<usize>) -> bool,
+    ) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let (close, closing) = mpsc::channel();
+        let plan = plan(listener.local_addr().expect("an address"));
+        let (go, gone) = mpsc::channel();
         let origin = thread::spawn(move || {
             let (mut first, _) = listener.accept().expect("a connection");
             answer(&mut first);
-            closing.recv().expect("the client has its answer");
-            drop(first);
+            gone.recv().expect("the client has its answer");
+            spoil(&mut first);
             let (mut second, _) = listener.accept().expect("another connection");
             answer(&mut second)
         });
-        let url = crate::url::parse(&format!("http://{address}")).expect("a URL");
-        let (framing, limits) = (Framing::Proven, OriginLimits::default());
-        let plan = OriginPlan { url, host: Host::Client, framing, limits };
-        // Nothing is heard of the socket between two looks at all sockets, and these are rare.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .event_interval(100_000)
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
+        runtime().block_on(async {
             let requests = client(&plan, false, looking);
             let clients = Clients { requests, ..Clients::new(&plan, false) };
             let first = clients.send(request(&plan), false);
@@ -206,10 +216,10 @@ mod tests {
                 // The connection goes back to its pool.
                 tokio::task::yield_now().await;
             }
-            close.send(()).expect("the origin waits");
-            wait_for_the_end();
+            go.send(()).expect("the origin waits");
+            wait_for(is_spoiled);
             let Sent { head, again } = clients.send(request(&plan), false);
-            let error = head.await.expect_err("nobody reads it");
+            let error = head.await.expect_err("it has no answer");
             let unsent = wire::unsent(&error).expect("it was not written");
             let again = again.expect("it has no body").request(unsent).expect("a whole head");
             assert_eq!(again.method(), request(&plan).method());
@@ -220,5 +230,60 @@ mod tests {
         });
         let head = origin.join().expect("no panic");
         assert_eq!(head, ["GET /a?b HTTP/1.1", "host: a.example", "x: 1", "x: 2"]);
+    }
+
+    #[test]
+    fn a_request_that_was_not_written_comes_back_whole() {
+        let close = |connection: &mut TcpStream| connection.shutdown(Shutdown::Both).expect("open");
+        comes_back_whole(close, |peeked| matches!(peeked, Ok(0)));
+    }
+
+    #[test]
+    fn what_nobody_has_asked_for_is_no_answer() {
+        let evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+        let speak = |connection: &mut TcpStream| connection.write_all(evil).expect("it is open");
+        comes_back_whole(speak, |peeked| matches!(peeked, Ok(1)));
+    }
+
+    /// Its rest arrives just before a piece of the body is written.
+    #[test]
+    fn an_early_answer_is_one_whatever_the_body_looks_like() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (go, gone) = mpsc::channel();
+        let origin = thread::spawn(move || {
+            let (mut connection, _) = listener.accept().expect("a connection");
+            let lines = BufReader::new(&connection).lines().map(|line| line.expect("a line"));
+            assert_eq!(lines.take_while(|line| !line.is_empty()).count(), 2);
+            let early = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na";
+            connection.write_all(early).expect("it is read");
+            gone.recv().expect("the client has the head");
+            connection.write_all(b"b").expect("it is read");
+            connection
+        });
+        let piece = Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n");
+        runtime().block_on(async {
+            let tcp = tokio::net::TcpStream::connect(address).await.expect("a connection");
+            let connection = looking(TokioIo::new(tcp));
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(connection).await.expect("HTTP/1.1");
+            tokio::spawn(connection);
+            let (send, sent) = tokio::sync::oneshot::channel();
+            let body = stream::once(sent).map_ok(Frame::data);
+            let (body, _) = Upload::new(StreamBody::new(body));
+            let request = Request::post("/").header("content-length", piece.len());
+            let response = sender.send_request(request.body(body).expect("a request")).await;
+            let mut response = response.expect("a response").into_body();
+            assert_eq!(
+                response.frame().await.expect("a part").expect("a part").into_data().ok(),
+                Some("a".into())
+            );
+            go.send(()).expect("the origin waits");
+            wait_for(|peeked| matches!(peeked, Ok(1)));
+            send.send(piece).expect("the body is waited for");
+            let rest = response.collect().await.expect("an answer").to_bytes();
+            assert_eq!(rest, "b");
+        });
+        drop(origin.join().expect("no panic"));
     }
 }

@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, timeout_at};
+
+use crate::wire::Piece;
 
 /// The wait for the response head ended without it.
 #[derive(Debug)]
@@ -99,14 +102,14 @@ impl<B: Body> Upload<B> {
     }
 }
 
-impl<B: Body + Unpin> Body for Upload<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes> + Unpin> Body for Upload<B> {
+    type Data = Piece;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, B::Error>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let poll = Pin::new(body).poll_frame(cx);
         self.clock.set(match &poll {
@@ -114,7 +117,7 @@ impl<B: Body + Unpin> Body for Upload<B> {
             Poll::Ready(Some(Err(_))) => Turn::Broken,
             Poll::Ready(_) => Turn::Origin(Instant::now()),
         });
-        poll
+        poll.map_ok(|frame| frame.map_data(Piece))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -129,7 +132,6 @@ impl<B: Body + Unpin> Body for Upload<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use futures_util::stream;
     use http_body_util::{BodyExt, StreamBody};
     use std::convert::Infallible;

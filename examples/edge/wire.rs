@@ -1,9 +1,14 @@
-//! A TCP connection to the origin that does not write a request to who has hung up.
+//! A TCP connection to the origin that does not write a request to who has hung up, or who speaks
+//! without being asked.
 //!
 //! A server may close a connection of the pool at any time. hyper looks for that before it takes a
 //! request, but between that look and the write there is time enough, on a busy machine, for a
-//! request to go where nobody reads. So there is a last look before the head of a request is
-//! written; if it finds the end, the write fails with [`Unsent`], and the request may go elsewhere.
+//! request to go where nobody reads. The same goes for bytes that nobody has asked for: they would be
+//! the answer to the next request (RFC 9112 §9.2). So there is a last look before the head of a
+//! request is written; if it finds either, the write fails with [`Unsent`], and the request may go
+//! elsewhere.
+//!
+//! A body may look like a head, and an answer to it may be early. So it goes in [`Piece`]s.
 //!
 //! That is for plain HTTP/1.1 only, where one request at a time is on the wire. For TLS, and what is
 //! within, a write tells nothing.
@@ -14,6 +19,7 @@ use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::{Buf, Bytes};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
@@ -32,7 +38,7 @@ impl std::fmt::Debug for Unsent {
 
 impl std::fmt::Display for Unsent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("closed by the origin before the request was sent")
+        f.write_str("closed, or spoken on, by the origin before the request was sent")
     }
 }
 
@@ -84,8 +90,8 @@ impl Wire {
         // Straight to the socket, which does not block: tokio may not have heard of the end yet.
         // An error is left for the write to find.
         match SockRef::from(&self.tcp).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(0) => Err(io::Error::new(io::ErrorKind::NotConnected, Unsent(next.to_vec()))),
-            Ok(_) | Err(_) => Ok(()),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::NotConnected, Unsent(next.to_vec()))),
+            Err(_) => Ok(()),
         }
     }
 }
@@ -93,6 +99,39 @@ impl Wire {
 /// Whether `bytes` begin with a request line.
 fn is_head(bytes: &[u8]) -> bool {
     bytes.split(|byte| *byte == b'\r').next().is_some_and(|line| line.ends_with(b" HTTP/1.1"))
+}
+
+/// A part of a body, with nothing in front of it: so nothing is what a write of it begins with.
+#[derive(Debug)]
+pub(crate) struct Piece(pub(crate) Bytes);
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.0.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+        match into {
+            [nothing, bytes, ..] if self.0.has_remaining() => {
+                *nothing = IoSlice::new(&[]);
+                *bytes = IoSlice::new(&self.0);
+                2
+            }
+            _ => self.0.chunks_vectored(into),
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.0.advance(count);
+    }
+
+    fn copy_to_bytes(&mut self, length: usize) -> Bytes {
+        self.0.copy_to_bytes(length)
+    }
 }
 
 impl Connection for Wire {
@@ -173,5 +212,21 @@ mod tests {
         assert_eq!(unsent(&Around(error())), Some(&b"GET /"[..]));
         assert_eq!(unsent(&io::Error::other("else")), None);
         assert!(!format!("{:?}", error()).contains("GET"));
+    }
+
+    #[test]
+    fn a_piece_has_nothing_in_front_of_it() {
+        let mut piece = Piece(Bytes::from_static(b"GET / HTTP/1.1\r\n"));
+        for rest in [&b"GET / HTTP/1.1\r\n"[..], b"/ HTTP/1.1\r\n"] {
+            let mut slices = [IoSlice::new(b"-"); 3];
+            assert_eq!(piece.chunks_vectored(&mut slices), 2);
+            assert_eq!([&slices[0][..], &slices[1][..]], [b"", rest]);
+            assert_eq!((piece.remaining(), piece.chunk()), (rest.len(), rest));
+            assert_eq!(piece.chunks_vectored(&mut slices[..1]), 1);
+            assert_eq!(&slices[0][..], rest);
+            piece.advance(4);
+        }
+        assert_eq!(piece.copy_to_bytes(8), "TP/1.1\r\n");
+        assert_eq!(piece.chunks_vectored(&mut [IoSlice::new(&[]); 3]), 0);
     }
 }
