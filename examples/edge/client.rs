@@ -5,20 +5,19 @@
 //! request to write it, and so gave it back. A request that hyper took is not given back, whatever
 //! became of it. This module adds one case, of a request without a body: see [`wire`].
 
-use std::time::Duration;
-
 use hyper::body::Incoming;
 use hyper::http::uri::Scheme;
 use hyper::{Method, Request, Response, Uri};
 use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::{self, ResponseFuture, connect::HttpConnector};
+use hyper_util::client::legacy::connect::dns::GaiResolver;
+use hyper_util::client::legacy::{self, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tower::timeout::Timeout;
 use tower::util::MapResponse;
 
 use crate::body::RequestBody;
-use crate::connector::Connector;
+use crate::connector::{self, Connector};
 use crate::head;
 use crate::plan::OriginPlan;
 use crate::upload::Upload;
@@ -105,11 +104,7 @@ impl Again {
 
 fn client(origin: &OriginPlan, http2: bool, wire: ToWire) -> Client {
     let limits = &origin.limits;
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_keepalive(Some(Duration::from_secs(60)));
-    let tcp = MapResponse::new(tcp, wire);
+    let tcp = MapResponse::new(connector::tcp(GaiResolver::new(), limits.connect), wire);
     let tls = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http();
     let connector = if http2 {
         tls.enable_all_versions().wrap_connector(tcp)

@@ -115,7 +115,7 @@ pub(crate) enum Host {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OriginLimits {
-    /// To find the name's addresses and to connect, TLS included.
+    /// To find the name's addresses and to connect, TLS included. All addresses have their share of it.
     pub(crate) connect: Duration,
     /// From the last byte of the request to the head of the response.
     pub(crate) first_byte: Duration,

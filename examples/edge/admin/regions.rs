@@ -9,7 +9,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{HttpConnector, dns::GaiResolver};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -17,6 +18,7 @@ use tokio::time::timeout;
 use tower_cdn::Handle;
 
 use super::{BoxError, Token};
+use crate::connector;
 use crate::plan::process_name;
 use crate::url::OriginUrl;
 
@@ -25,6 +27,9 @@ const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// Time for one of them to do what it is asked for.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time to connect to it: clients wait for some of what is said, and no longer than that.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 1 << 20;
@@ -53,11 +58,12 @@ impl Regions {
     pub(crate) fn new(urls: Vec<OriginUrl>, token: Option<Token>) -> Self {
         let name = process_name();
         let tls = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1();
+        let tcp = connector::tcp(GaiResolver::new(), CONNECT_TIMEOUT);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(4))
-            .build(tls.build());
+            .build(tls.wrap_connector(tcp));
         let (places, own) = (Semaphore::new(PLACES), OnceLock::new());
         Self(Arc::new(Shared { urls, token, name, client, places, own }))
     }
