@@ -5,6 +5,8 @@
 //! request to write it, and so gave it back. A request that hyper took is not given back, whatever
 //! became of it. This module adds one case, of a request without a body: see [`wire`].
 
+use std::time::Duration;
+
 use hyper::body::Incoming;
 use hyper::http::uri::Scheme;
 use hyper::{Method, Request, Response, Uri};
@@ -19,12 +21,16 @@ use tower::util::MapResponse;
 use crate::body::RequestBody;
 use crate::connector::{self, Connector};
 use crate::head;
-use crate::plan::OriginPlan;
+use crate::plan::{OriginLimits, OriginPlan};
 use crate::upload::Upload;
 use crate::wire::{self, Wire};
 
 /// TCP connections as [`Wire`]s.
 type ToWire = fn(TokioIo<TcpStream>) -> TokioIo<Wire>;
+
+/// A connection of HTTP/2 on which somebody waits, and nothing comes for so long, is asked whether it is
+/// alive, and has as long to say so.
+const PING: Duration = Duration::from_secs(10);
 
 type Client = legacy::Client<Connector, Upload<RequestBody>>;
 
@@ -111,8 +117,13 @@ fn client(origin: &OriginPlan, http2: bool, wire: ToWire) -> Client {
     } else {
         tls.enable_http1().wrap_connector(tcp)
     };
-    legacy::Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
+    let connector = Timeout::new(connector, limits.connect);
+    pool(limits, PING).build(Connector::new(connector, origin.url.uri()))
+}
+
+fn pool(limits: &OriginLimits, ping: Duration) -> legacy::Builder {
+    let mut pool = legacy::Client::builder(TokioExecutor::new());
+    pool.timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(limits.idle)
         .pool_max_idle_per_host(limits.max_idle)
@@ -121,24 +132,31 @@ fn client(origin: &OriginPlan, http2: bool, wire: ToWire) -> Client {
         // 9112 §5.1, §5.2).
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
-        .build(Connector::new(Timeout::new(connector, limits.connect), origin.url.uri()))
+        // All requests share one connection of HTTP/2: while it is not known to be dead, all fail.
+        .http2_keep_alive_interval(ping)
+        .http2_keep_alive_timeout(ping);
+    pool
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Host, OriginLimits};
+    use crate::plan::Host;
     use crate::response::Framing;
     use bytes::Bytes;
+    use futures_util::future::select;
     use futures_util::{TryStreamExt, stream};
-    use http_body_util::{BodyExt, StreamBody};
+    use http_body_util::{BodyExt, Empty, StreamBody};
     use hyper::body::Frame;
+    use hyper_util::client::legacy::connect::HttpConnector;
     use socket2::SockRef;
     use std::cell::RefCell;
     use std::io::{self, BufRead, BufReader, Write};
     use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+    use std::pin::pin;
     use std::sync::mpsc;
     use std::thread;
+    use tokio::time::timeout;
 
     /// Takes one request, answers it, and gives back its head.
     fn answer(connection: &mut TcpStream) -> Vec<String> {
@@ -280,5 +298,32 @@ mod tests {
             assert_eq!(rest, "b");
         });
         drop(origin.join().expect("no panic"));
+    }
+
+    /// Long enough for everything, on a busy machine as well.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A pool that speaks HTTP/2 without TLS.
+    fn http2(ping: Duration) -> legacy::Client<HttpConnector, Empty<Bytes>> {
+        let tcp = connector::tcp(GaiResolver::new(), PATIENCE);
+        pool(&OriginLimits::default(), ping).http2_only(true).build(tcp)
+    }
+
+    #[tokio::test]
+    async fn a_dead_connection_of_http_2_is_left() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let uri: Uri = format!("http://{}/", listener.local_addr().expect("an address"))
+            .parse()
+            .expect("a URI");
+        let client = http2(Duration::from_millis(50));
+        let asking = pin!(async {
+            loop {
+                client.get(uri.clone()).await.expect_err("nobody answers");
+            }
+        });
+        // Open, and silent, and so is the next one.
+        let accepting = pin!(async { (listener.accept().await, listener.accept().await) });
+        let accepted = timeout(PATIENCE, select(accepting, asking)).await;
+        assert!(accepted.is_ok(), "there is no other connection");
     }
 }
