@@ -32,6 +32,13 @@ type ToWire = fn(TokioIo<TcpStream>) -> TokioIo<Wire>;
 /// alive, and has as long to say so.
 const PING: Duration = Duration::from_secs(10);
 
+/// What may arrive of one response over HTTP/2 that nobody takes.
+const STREAM_WINDOW: u32 = 512 << 10;
+
+/// And of all on one connection: so much that it never ends before the windows of thousands of responses
+/// do. With less, a few clients that do not read would stop the others.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
 type Client = legacy::Client<Connector, Upload<RequestBody>>;
 
 /// The pools of connections to the origin. They know no other, by whatever name it is asked for.
@@ -134,7 +141,9 @@ fn pool(limits: &OriginLimits, ping: Duration) -> legacy::Builder {
         .http1_allow_spaces_after_header_name_in_responses(true)
         // All requests share one connection of HTTP/2: while it is not known to be dead, all fail.
         .http2_keep_alive_interval(ping)
-        .http2_keep_alive_timeout(ping);
+        .http2_keep_alive_timeout(ping)
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW);
     pool
 }
 
@@ -146,11 +155,14 @@ mod tests {
     use bytes::Bytes;
     use futures_util::future::select;
     use futures_util::{TryStreamExt, stream};
-    use http_body_util::{BodyExt, Empty, StreamBody};
+    use http_body_util::{BodyExt, Empty, Full, StreamBody};
     use hyper::body::Frame;
+    use hyper::service::service_fn;
     use hyper_util::client::legacy::connect::HttpConnector;
     use socket2::SockRef;
     use std::cell::RefCell;
+    use std::convert::Infallible;
+    use std::future::ready;
     use std::io::{self, BufRead, BufReader, Write};
     use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
     use std::pin::pin;
@@ -325,5 +337,34 @@ mod tests {
         let accepting = pin!(async { (listener.accept().await, listener.accept().await) });
         let accepted = timeout(PATIENCE, select(accepting, asking)).await;
         assert!(accepted.is_ok(), "there is no other connection");
+    }
+
+    /// Answers `/N` with N bytes.
+    async fn serve_http2(listener: tokio::net::TcpListener) {
+        let (tcp, _) = listener.accept().await.expect("a connection");
+        let service = service_fn(|request: Request<Incoming>| {
+            let length = request.uri().path()[1..].parse().expect("a number");
+            ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; length])))))
+        });
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        server.serve_connection(TokioIo::new(tcp), service).await.expect("HTTP/2");
+    }
+
+    #[tokio::test]
+    async fn clients_that_do_not_read_do_not_stop_others_of_http_2() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(serve_http2(listener));
+        let client = http2(PING);
+        let get = |length: usize| {
+            client.get(format!("http://{address}/{length}").parse().expect("a URI"))
+        };
+        let mut waiting = Vec::new();
+        for _ in 0..12 {
+            waiting.push(get(1 << 20).await.expect("a response"));
+        }
+        let whole = async { get(1 << 20).await.expect("a response").collect().await };
+        let whole = timeout(PATIENCE, whole).await.expect("it is not held up").expect("a body");
+        assert_eq!(whole.to_bytes().len(), 1 << 20);
     }
 }
