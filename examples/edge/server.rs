@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
@@ -33,6 +34,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Time after a first signal for what is under way.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time for the end of connections that are cut, which takes no more than a few system calls.
+const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pause after an accept that failed for want of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -54,6 +58,7 @@ pub(crate) async fn serve<S, B>(
 {
     let builder = Arc::new(builder());
     let graceful = GracefulShutdown::new();
+    let cut = watch::Sender::new(false);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -62,8 +67,8 @@ pub(crate) async fn serve<S, B>(
         match accepted {
             Ok((tcp, _)) => {
                 let (builder, front) = (Arc::clone(&builder), front.clone());
-                let watcher = graceful.watcher();
-                tokio::spawn(async move { connection(tcp, &builder, front, watcher).await });
+                let (watcher, cut) = (graceful.watcher(), cut.subscribe());
+                tokio::spawn(async move { connection(tcp, &builder, front, watcher, cut).await });
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -86,6 +91,9 @@ pub(crate) async fn serve<S, B>(
         }
         () = signals.next() => warn("second signal: ending at once"),
     }
+    // The end of the program would look like that of a body to some clients.
+    cut.send_replace(true);
+    let _ = timeout(CUT_TIMEOUT, cut.closed()).await;
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {
@@ -109,6 +117,8 @@ async fn connection<S, B>(
     builder: &auto::Builder<TokioExecutor>,
     front: Front<S>,
     watcher: Watcher,
+    // Dropped last, when the client has been told.
+    mut cut: watch::Receiver<bool>,
 ) where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
@@ -136,13 +146,19 @@ async fn connection<S, B>(
         true => Poll::Pending,
         false => first.as_mut().poll(cx),
     });
+    let broken = async {
+        tokio::select! {
+            () = stream::gone(&tcp) => {}
+            _ = cut.wait_for(|cut| *cut) => peer.broke_off(),
+        }
+    };
     let result = tokio::select! {
         // In this order: a connection that has ended tells more than that the client is gone. A random
         // one would cost a random number at each wake-up.
         biased;
         result = connection.as_mut() => Some(result),
         () = silent => None,
-        () = Rarely::new(stream::gone(&tcp)) => None,
+        () = Rarely::new(broken) => None,
     };
     // The stream is dropped after this, together with the connection.
     if result.is_some_and(|result| result.is_err_and(|error| is_of_the_body(&*error))) {

@@ -112,6 +112,31 @@ fn a_cut_body_is_a_reset_for_http_1_0() {
     origin.done();
 }
 
+#[cfg(unix)]
+#[test]
+fn a_body_that_the_end_of_the_program_cuts_is_a_reset_for_http_1_0() {
+    let (go, gone) = mpsc::channel();
+    let origin = Origin::script(move |listener| {
+        let mut edge = listener.accept();
+        edge.request();
+        edge.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+        gone.recv_timeout(PATIENCE).expect("the program has ended");
+    });
+    let mut edge = Edge::before(origin.address);
+    let (mut idle, mut client) = (edge.connect(), edge.connect());
+    client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    client.head();
+    assert_eq!(client.take(4), b"half");
+    edge.signal("TERM");
+    assert_eq!(idle.rest().expect("an orderly end"), b"");
+    edge.signal("TERM");
+    let error = client.rest().expect_err("no clean end");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(edge.ended(), Some(0));
+    go.send(()).expect("the origin waits");
+    origin.done();
+}
+
 #[test]
 fn a_body_that_ends_with_the_connection_passes() {
     let origin = Origin::answering(1, b"HTTP/1.1 200 OK\r\n\r\nas long as it takes");
