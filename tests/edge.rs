@@ -121,6 +121,9 @@ mod response;
 #[path = "../examples/edge/size.rs"]
 mod size;
 #[allow(dead_code)]
+#[path = "../examples/edge/stream.rs"]
+mod stream;
+#[allow(dead_code)]
 #[path = "../examples/edge/upload.rs"]
 mod upload;
 #[allow(dead_code)]

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,15 +13,35 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::stream::Peer;
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A client's body, or the empty one of a request that is made here.
 #[derive(Debug, Default)]
-pub(crate) struct RequestBody(Option<Incoming>);
+pub(crate) struct RequestBody(Option<Uploading>);
 
-impl From<Incoming> for RequestBody {
-    fn from(body: Incoming) -> Self {
-        Self(Some(body))
+#[derive(Debug)]
+struct Uploading {
+    body: Incoming,
+    client: Arc<Peer>,
+    has_ended: bool,
+}
+
+impl RequestBody {
+    pub(crate) fn new(body: Incoming, client: &Arc<Peer>) -> Self {
+        if body.is_end_stream() {
+            return Self::default();
+        }
+        Self(Some(Uploading { body, client: Arc::clone(client), has_ended: false }))
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.client.went_unheard();
+        }
     }
 }
 
@@ -32,18 +53,20 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.0 {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
-        }
+        let Some(Uploading { body, has_ended, .. }) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(&mut *body).poll_frame(cx);
+        *has_ended |= matches!(frame, Poll::Ready(None)) || body.is_end_stream();
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(Body::is_end_stream)
+        self.0.as_ref().is_none_or(|uploading| uploading.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |it| it.body.size_hint())
     }
 }
 

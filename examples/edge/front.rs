@@ -19,6 +19,7 @@ use tower_cdn::CacheStatus;
 use crate::body::RequestBody;
 use crate::last::ErrorLast;
 use crate::reply::{self, Cause};
+use crate::stream::Peer;
 use crate::{check, forwards, hop};
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -66,15 +67,17 @@ where
     pub(crate) fn answer(
         &self,
         request: Request<Incoming>,
+        client: &Arc<Peer>,
     ) -> impl Future<Output = Result<Response<FrontBody<B>>, Infallible>> + use<S, B> {
         let remembered = Remembered::new(&request, &self.log);
         let (mut head, body) = request.into_parts();
+        let body = RequestBody::new(body, client);
         let admitted = check::admit(&mut head).and_then(|()| forwards::count(&mut head));
         match admitted {
             Ok(()) => self
                 .cache
                 .clone()
-                .call(Request::from_parts(head, body.into()))
+                .call(Request::from_parts(head, body))
                 .map_ok(move |response| remembered.finish(response.map(Either::Left)))
                 .left_future(),
             Err((status, text)) => {

@@ -68,7 +68,7 @@ pub(crate) async fn serve<S, B>(
             Ok((tcp, _)) => {
                 let (builder, front) = (Arc::clone(&builder), front.clone());
                 let (watcher, cut) = (graceful.watcher(), cut.subscribe());
-                tokio::spawn(async move { connection(tcp, &builder, front, watcher, cut).await });
+                tokio::spawn(async move { client(tcp, &builder, front, watcher, cut).await });
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -82,6 +82,8 @@ pub(crate) async fn serve<S, B>(
     let drained = async {
         graceful.shutdown().await;
         tunnels.closed().await;
+        // Some have their answer, and are heard out.
+        cut.closed().await;
     };
     tokio::select! {
         drained = timeout(DRAIN_TIMEOUT, drained) => {
@@ -112,12 +114,11 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn connection<S, B>(
+async fn client<S, B>(
     tcp: TcpStream,
     builder: &auto::Builder<TokioExecutor>,
     front: Front<S>,
     watcher: Watcher,
-    // Dropped last, when the client has been told.
     mut cut: watch::Receiver<bool>,
 ) where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
@@ -129,14 +130,37 @@ async fn connection<S, B>(
     // If it fails the connection is gone already, and hyper will see that.
     let _ = tcp.set_nodelay(true);
     let (tcp, peer) = (Arc::new(tcp), Arc::new(Peer::default()));
+    connection(&tcp, &peer, builder, front, watcher, &mut cut).await;
+    if let Some(hearing) = stream::hear_out(tcp, &peer) {
+        tokio::select! {
+            () = Box::pin(hearing) => {}
+            () = is_cut(&mut cut) => {}
+        }
+    }
+}
+
+async fn connection<S, B>(
+    tcp: &Arc<TcpStream>,
+    peer: &Arc<Peer>,
+    builder: &auto::Builder<TokioExecutor>,
+    front: Front<S>,
+    watcher: Watcher,
+    cut: &mut watch::Receiver<bool>,
+) where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let service = {
-        let peer = Arc::clone(&peer);
+        let peer = Arc::clone(peer);
         service_fn(move |request: Request<Incoming>| {
             peer.request(request.version());
-            front.answer(request)
+            front.answer(request, &peer)
         })
     };
-    let io = TokioIo::new(Stream::new(Arc::clone(&tcp), Arc::clone(&peer)));
+    let io = TokioIo::new(Stream::new(Arc::clone(tcp), Arc::clone(peer)));
     let connection = builder.serve_connection_with_upgrades(io, service);
     let mut connection = pin!(watcher.watch(connection));
 
@@ -148,8 +172,8 @@ async fn connection<S, B>(
     });
     let broken = async {
         tokio::select! {
-            () = stream::gone(&tcp) => {}
-            _ = cut.wait_for(|cut| *cut) => peer.broke_off(),
+            () = stream::gone(tcp) => {}
+            () = is_cut(cut) => peer.broke_off(),
         }
     };
     let result = tokio::select! {
@@ -161,15 +185,28 @@ async fn connection<S, B>(
         () = Rarely::new(broken) => None,
     };
     // The stream is dropped after this, together with the connection.
-    if result.is_some_and(|result| result.is_err_and(|error| is_of_the_body(&*error))) {
-        peer.broke_off();
+    match result {
+        Some(Err(error)) if is_of_the_body(&*error) => peer.broke_off(),
+        Some(Err(error)) if is_of_the_head(&*error) => peer.went_unheard(),
+        _ => {}
     }
+}
+
+/// Waits until all that is under way is cut.
+async fn is_cut(cut: &mut watch::Receiver<bool>) {
+    // It fails where there is no server any more.
+    let _ = cut.wait_for(|cut| *cut).await;
 }
 
 /// Whether a connection ended because the body of a response ended with an error. Other errors are
 /// those of the client, and of nobody's interest.
 fn is_of_the_body(error: &(dyn Error + Send + Sync + 'static)) -> bool {
     error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user)
+}
+
+/// Whether a connection ended because hyper refused a request, whose rest may follow.
+fn is_of_the_head(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
 }
 
 /// Whether an accept failed for a client that went away, so that the next can be had at once.

@@ -9,27 +9,44 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hyper::Version;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// Time without a byte until a client is asked whether it is still there, and between two questions.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// What is known of a client. Each flag is only ever set, and guards no other memory.
+/// Who has an answer is heard out for so long, with pauses no longer than this, and for so many bytes.
+const HEAR_TIMEOUT: Duration = Duration::from_secs(30);
+const HEAR_PAUSE: Duration = Duration::from_secs(5);
+const HEAR_MOST: usize = 64 << 20;
+
+/// Bytes read at once of what nobody wants.
+const HEAR_AT_ONCE: usize = 16 << 10;
+
+/// What is known of a client. The flags guard no other memory.
 #[derive(Debug, Default)]
 pub(crate) struct Peer {
     spoke: AtomicBool,
     http_1_0: AtomicBool,
     abort: AtomicBool,
+    /// Whether it has, or may have, more to send that nobody wants.
+    unheard: AtomicBool,
+    /// Whether all that it was to get is sent, in order.
+    told: AtomicBool,
+    /// Whether it has ended what it sends.
+    ended: AtomicBool,
 }
 
 impl Peer {
     /// Takes note of a request.
     pub(crate) fn request(&self, version: Version) {
         self.spoke.store(true, Ordering::Relaxed);
+        self.unheard.store(false, Ordering::Relaxed);
         if version == Version::HTTP_10 {
             self.http_1_0.store(true, Ordering::Relaxed);
         }
@@ -47,6 +64,18 @@ impl Peer {
         if self.http_1_0.load(Ordering::Relaxed) {
             self.abort.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Takes note that the rest of what it sends is not wanted.
+    pub(crate) fn went_unheard(&self) {
+        self.unheard.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has an answer, and may still be sending what comes before that.
+    fn speaks_on(&self) -> bool {
+        self.unheard.load(Ordering::Relaxed)
+            && self.told.load(Ordering::Relaxed)
+            && !self.ended.load(Ordering::Relaxed)
     }
 }
 
@@ -97,6 +126,25 @@ pub(crate) async fn gone(tcp: &TcpStream) {
     }
 }
 
+/// Hears a client out that has its answer before it has sent all. To close a connection with bytes
+/// that nobody has read resets it, and what the client has not read yet may be lost with that (RFC 9112
+/// §9.6).
+///
+/// `None` if there is nothing to hear, or the connection goes on as a tunnel, which has a handle too.
+pub(crate) fn hear_out(tcp: Arc<TcpStream>, peer: &Peer) -> Option<impl Future<Output = ()>> {
+    let mut tcp = Arc::into_inner(tcp).filter(|_| peer.speaks_on())?;
+    let heard = async move {
+        let (mut bytes, mut heard) = (vec![0; HEAR_AT_ONCE], 0);
+        while heard < HEAR_MOST {
+            match timeout(HEAR_PAUSE, tcp.read(&mut bytes)).await {
+                Ok(Ok(length)) if length > 0 => heard += length,
+                _ => return,
+            }
+        }
+    };
+    Some(timeout(HEAR_TIMEOUT, heard).map(drop))
+}
+
 impl Drop for Stream {
     fn drop(&mut self) {
         if self.peer.abort.load(Ordering::Relaxed) {
@@ -115,6 +163,9 @@ impl AsyncRead for Stream {
         loop {
             ready!(self.tcp.poll_read_ready(cx))?;
             if let Some(done) = done(self.try_read(buf)) {
+                if matches!(done, Ok(0)) {
+                    self.peer.ended.store(true, Ordering::Relaxed);
+                }
                 return Poll::Ready(done.map(drop));
             }
         }
@@ -158,6 +209,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.peer.told.store(true, Ordering::Relaxed);
         Poll::Ready(SockRef::from(&*self.tcp).shutdown(Shutdown::Write))
     }
 }
@@ -174,7 +226,7 @@ fn done<T>(result: io::Result<T>) -> Option<io::Result<T>> {
 mod tests {
     use super::*;
     use std::future::poll_fn;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
     #[tokio::test]

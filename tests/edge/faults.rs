@@ -216,6 +216,62 @@ fn an_upload_that_breaks_is_not_complete_for_the_origin() {
     origin.done();
 }
 
+const LARGE_UPLOAD: &str = "Host: a\r\nContent-Length: 10485760\r\n\r\n";
+
+#[test]
+fn a_refusal_is_not_lost_because_of_the_upload_behind_it() {
+    let origin = Origin::script(drop);
+    let edge = Edge::before(origin.address);
+    // One is refused by `edge`, and one by hyper.
+    for line in ["GET * HTTP/1.1\r\n", "GET / HTTP/1.1\r\nno field\r\n"] {
+        let mut client = edge.connect();
+        client.send(line.to_owned() + LARGE_UPLOAD);
+        client.send(vec![b'x'; 1 << 20]);
+        assert_eq!(client.response().status(), 400);
+        client.send(vec![b'x'; 1 << 20]);
+        client.send_end();
+        assert_eq!(client.rest().expect("an orderly end"), b"", "{line}");
+    }
+    origin.done();
+}
+
+#[test]
+fn an_answer_is_not_lost_because_of_the_upload_behind_it() {
+    let (go, gone) = mpsc::channel();
+    let origin = Origin::script(move |listener| {
+        let mut edge = listener.accept();
+        edge.head();
+        edge.send("HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n");
+        edge.send([b'y'; 65_536]);
+        edge.send_end();
+        gone.recv_timeout(PATIENCE).expect("the client has its answer");
+    });
+    let edge = Edge::before(origin.address);
+    let mut client = edge.connect();
+    client.send("POST / HTTP/1.1\r\n".to_owned() + LARGE_UPLOAD);
+    // Such a client reads when it has sent all.
+    client.send(vec![b'x'; 10 << 20]);
+    let response = client.response();
+    assert_eq!((response.status(), response.body.len()), (200, 65_536));
+    go.send(()).expect("the origin waits");
+    origin.done();
+}
+
+#[cfg(unix)]
+#[test]
+fn who_sends_on_after_the_answer_does_not_hold_up_the_end() {
+    let origin = Origin::script(drop);
+    let mut edge = Edge::before(origin.address);
+    let (mut idle, mut client) = (edge.connect(), edge.connect());
+    client.send("GET * HTTP/1.1\r\n".to_owned() + LARGE_UPLOAD);
+    assert_eq!(client.response().status(), 400);
+    edge.signal("TERM");
+    assert_eq!(idle.rest().expect("an orderly end"), b"");
+    edge.signal("TERM");
+    assert_eq!(edge.ended(), Some(0));
+    origin.done();
+}
+
 #[test]
 fn a_client_that_resets_its_connection_leaves_nothing_behind() {
     let (tell, told) = mpsc::channel();
