@@ -47,6 +47,9 @@ mod reuse;
 #[cfg(feature = "origins")]
 #[path = "edge/site.rs"]
 mod site;
+#[cfg(feature = "origins")]
+#[path = "edge/slow_clients.rs"]
+mod slow_clients;
 #[path = "edge/streaming.rs"]
 mod streaming;
 #[path = "edge/support.rs"]
@@ -82,6 +85,9 @@ mod connector;
 #[allow(dead_code)]
 #[path = "../examples/edge/demo.rs"]
 mod demo;
+#[allow(dead_code)]
+#[path = "../examples/edge/duration.rs"]
+mod duration;
 #[allow(dead_code)]
 #[path = "../examples/edge/fault.rs"]
 mod fault;

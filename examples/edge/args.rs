@@ -6,13 +6,14 @@
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::Arg::{Long, Short};
 use tower_cdn::CachePolicy;
 
-use crate::plan::By;
-use crate::size;
+use crate::plan::{By, CLIENT_TIMEOUT};
 use crate::url::{self, OriginUrl};
+use crate::{duration, size};
 
 pub(crate) const HELP: &str = "\
 edge: a caching reverse proxy, as an example of the crate tower-cdn
@@ -44,6 +45,9 @@ Options:
       --admin-token-file FILE
                          the token, for --admin and --regional-admin [EDGE_ADMIN_TOKEN]
       --preset NAME      caching policy: default, rfc9111 or cloudfront [default]
+      --client-timeout TIME
+                         how long a client may send nothing of a request's body, or take nothing of what is
+                         for it [60s]
       --workers N        worker threads [one for each processor]
       --rewrite-host     send the origin's own host name as Host, not the client's
       --log              write one line for each request to standard error
@@ -51,7 +55,7 @@ Options:
   -V, --version          print the version
 
 SIZE is a whole number and a unit: B, KiB, MiB, GiB, TiB count by 1024 (K, M, G, T too),
-KB, MB, GB, TB by 1000. Ctrl-C or SIGTERM lets requests under way end; a second one ends at once.
+KB, MB, GB, TB by 1000. TIME is one with ms, s, m, h or d. Ctrl-C or SIGTERM lets requests under way end; a second one ends at once.
 ";
 
 /// Threads more than any machine has use for.
@@ -89,6 +93,7 @@ pub(crate) struct Args {
     pub(crate) preset: Preset,
     /// `None` leaves the number to the runtime.
     pub(crate) workers: Option<usize>,
+    pub(crate) client_timeout: Duration,
     pub(crate) rewrite_host: bool,
     pub(crate) log: bool,
 }
@@ -111,6 +116,7 @@ impl Default for Args {
             admin_token: None,
             preset: Preset::Default,
             workers: None,
+            client_timeout: CLIENT_TIMEOUT,
             rewrite_host: false,
             log: false,
         }
@@ -181,6 +187,9 @@ where
             }
             Long("preset") => args.preset = value(&mut parser, "--preset", preset)?,
             Long("workers") => args.workers = Some(value(&mut parser, "--workers", workers)?),
+            Long("client-timeout") => {
+                args.client_timeout = value(&mut parser, "--client-timeout", client_timeout)?;
+            }
             Long("rewrite-host") => args.rewrite_host = true,
             Long("log") => args.log = true,
             Short('h') | Long("help") => return Ok(Command::Help),
@@ -280,6 +289,14 @@ fn preset(text: &str) -> Result<Preset, String> {
         "rfc9111" => Ok(Preset::Rfc9111),
         "cloudfront" => Ok(Preset::CloudFront),
         _ => Err(format!("unknown preset '{text}': use default, rfc9111 or cloudfront")),
+    }
+}
+
+/// Not none at all: with that, nobody could send anything.
+pub(crate) fn client_timeout(text: &str) -> Result<Duration, String> {
+    match duration::parse(text)? {
+        Duration::ZERO => Err(format!("'{text}' is no time in which anything can come")),
+        time => Ok(time),
     }
 }
 

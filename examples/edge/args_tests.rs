@@ -24,7 +24,7 @@ fn nothing_means_the_documented_defaults() {
     assert_eq!((args.disk, args.disk_size), (None, 10_737_418_240));
     assert_eq!(args.max_object, 67_108_864);
     assert_eq!(args.preset, Preset::Default);
-    assert_eq!(args.workers, None);
+    assert_eq!((args.workers, args.client_timeout.as_secs()), (None, 60));
     assert!(!args.rewrite_host && !args.log);
     assert_eq!((args.admin, args.admin_token), (None, None));
     assert!(args.regional.is_empty() && args.regional_admin.is_empty());
@@ -43,6 +43,7 @@ fn every_option_is_read() {
         "cloudfront",
         "--workers",
         "4",
+        "--client-timeout=1500ms",
         "--rewrite-host",
         "--log",
     ]);
@@ -52,6 +53,7 @@ fn every_option_is_read() {
     assert_eq!(origin.authority.as_str(), "example.com:8443");
     assert_eq!((args.memory, args.max_object), (1_000_000_000, 10_485_760));
     assert_eq!((args.preset, args.workers), (Preset::CloudFront, Some(4)));
+    assert_eq!(args.client_timeout.as_millis(), 1500);
     assert!(args.rewrite_host && args.log);
 }
 
@@ -79,6 +81,7 @@ fn help_tells_of_every_option() {
         "--max-object",
         "--preset",
         "--workers",
+        "--client-timeout",
         "--log",
     ] {
         assert!(HELP.contains(option), "{option}");
@@ -99,6 +102,8 @@ fn wrong_arguments_are_refused_with_the_option_and_the_value() {
         (&["--preset", "akamai"], "unknown preset 'akamai'"),
         (&["--workers", "0"], "--workers: '0'"),
         (&["--workers", "-3"], "--workers: '-3'"),
+        (&["--client-timeout", "60"], "--client-timeout: '60' is not a time"),
+        (&["--client-timeout", "0s"], "--client-timeout: '0s'"),
     ] {
         let message = refused(args);
         assert!(message.contains(says), "{args:?}: {message}");

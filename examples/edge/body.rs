@@ -35,6 +35,11 @@ impl RequestBody {
         }
         Self(Some(Uploading { body, client: Arc::clone(client), has_ended: false }))
     }
+
+    /// How long the client may send nothing of it, if there is one.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.0.as_ref().map(|uploading| uploading.client.patience())
+    }
 }
 
 impl Drop for Uploading {

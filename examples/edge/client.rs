@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn request(origin: &OriginPlan) -> Request<Upload<RequestBody>> {
-        let (body, _) = Upload::new(RequestBody::default());
+        let (body, _) = Upload::new(RequestBody::default(), None);
         let request = Request::get(format!("http://{}/a?b", origin.url.authority));
         let request = request.header("host", "a.example").header("x", "1").header("x", "2");
         request.body(body).expect("a request")
@@ -295,7 +295,7 @@ mod tests {
             tokio::spawn(connection);
             let (send, sent) = tokio::sync::oneshot::channel();
             let body = stream::once(sent).map_ok(Frame::data);
-            let (body, _) = Upload::new(StreamBody::new(body));
+            let (body, _) = Upload::new(StreamBody::new(body), None);
             let request = Request::post("/").header("content-length", piece.len());
             let response = sender.send_request(request.body(body).expect("a request")).await;
             let mut response = response.expect("a response").into_body();

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Busy(Duration),
     /// Not the origin's fault.
     ClientBroke,
+    /// Nor this: nothing of the request's body within this time.
+    ClientSlow(Duration),
 }
 
 impl Fault {
@@ -37,6 +39,9 @@ impl Fault {
             }
             Self::Busy(_) => (StatusCode::GATEWAY_TIMEOUT, "The origin has too much to do.\n"),
             Self::ClientBroke => (StatusCode::BAD_REQUEST, "The request body ended early.\n"),
+            Self::ClientSlow(_) => {
+                (StatusCode::REQUEST_TIMEOUT, "The request body did not come in time.\n")
+            }
         };
         with_cause(status, text, self.to_string())
     }
@@ -49,6 +54,7 @@ impl fmt::Display for Fault {
             Self::TimedOut(limit) => write!(f, "no response head within {limit:?}"),
             Self::Busy(limit) => write!(f, "no free place within {limit:?}"),
             Self::ClientBroke => f.write_str("request body ended early"),
+            Self::ClientSlow(limit) => write!(f, "nothing of the request body within {limit:?}"),
         }
     }
 }

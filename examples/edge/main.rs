@@ -21,6 +21,7 @@ mod client;
 mod config;
 mod connector;
 mod demo;
+mod duration;
 mod fault;
 mod forwards;
 mod front;
@@ -170,7 +171,7 @@ fn token(fixed: &Fixed) -> Result<Option<Token>, ExitCode> {
 async fn run(start: Start) -> Result<(), String> {
     let signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let Plan { fixed, log, sources, regional, rules } = start.plan;
-    let listen = fixed.listen;
+    let (listen, patience) = (fixed.listen, fixed.client_timeout);
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
@@ -209,13 +210,13 @@ async fn run(start: Start) -> Result<(), String> {
         };
         let watching = tokio::spawn(watched.watch(running, hangups));
         print(&said);
-        server::serve(listener, front, tunnels, signals).await;
+        server::serve(listener, front, tunnels, patience, signals).await;
         watching.abort();
         return disk.close(handle).await;
     }
 
     print(&said);
-    server::serve(listener, Front::new(cache, log), tunnels, signals).await;
+    server::serve(listener, Front::new(cache, log), tunnels, patience, signals).await;
     disk.close(handle).await
 }
 

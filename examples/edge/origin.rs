@@ -20,7 +20,7 @@ use crate::hop;
 use crate::plan::{Host, OriginPlan};
 use crate::response::{self, Unusable};
 use crate::upgrade::Tunnels;
-use crate::upload::{Clock, Upload};
+use crate::upload::{Clock, Late, Upload};
 use crate::upstream::{Answer, Ask, BoxError};
 
 /// A handle to the origin, cheap to clone.
@@ -104,7 +104,8 @@ impl Shared {
             head.headers.remove(header::CONNECTION);
         }
         frame(&mut head, &body);
-        let (upload, clock) = Upload::new(body);
+        let patience = body.patience();
+        let (upload, clock) = Upload::new(body, patience);
         let sent = self.clients.send(Request::from_parts(head, upload), upgrade);
         let client_side = upgrade.then_some(client_side);
         self.receive(method, sent, clock, client_side, place)
@@ -131,7 +132,10 @@ impl Shared {
                 return Err(Fault::Unreachable(chain(&error)).into());
             }
             Ok(Err(error)) => return Err(Fault::Broken(chain(&error)).into()),
-            Err(_timed_out) => return Err(Fault::TimedOut(limits.first_byte).into()),
+            Err(Late::Client(limit)) => {
+                return Ok(Fault::ClientSlow(limit).into_response().map(Into::into));
+            }
+            Err(Late::Origin) => return Err(Fault::TimedOut(limits.first_byte).into()),
         };
 
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

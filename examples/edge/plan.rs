@@ -30,6 +30,8 @@ pub(crate) struct Fixed {
     pub(crate) listen: SocketAddr,
     /// `None` leaves the number to the runtime.
     pub(crate) workers: Option<usize>,
+    /// How long a client may send nothing of a request's body, or take nothing of what is for it.
+    pub(crate) client_timeout: Duration,
     pub(crate) store: StorePlan,
     /// Where an operator asks, if anywhere.
     pub(crate) admin: Option<SocketAddr>,
@@ -80,6 +82,7 @@ pub(crate) struct Named<T> {
 pub(crate) struct Lines {
     pub(crate) listen: Option<usize>,
     pub(crate) workers: Option<usize>,
+    pub(crate) client_timeout: Option<usize>,
     pub(crate) store: Option<usize>,
     pub(crate) admin: Option<usize>,
     pub(crate) regional: Option<usize>,
@@ -185,6 +188,9 @@ pub(crate) fn process_name() -> String {
     format!("edge-{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
+/// How long clients may pause if nobody says.
+pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Where to listen if nobody says.
 pub(crate) const LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
 
@@ -214,6 +220,7 @@ impl Plan {
             fixed: Fixed {
                 listen: args.listen.unwrap_or_else(|| LISTEN.into()),
                 workers: args.workers,
+                client_timeout: args.client_timeout,
                 store: StorePlan {
                     memory: Some(args.memory),
                     disk: disk.map(|directory| DiskPlan { directory, size: args.disk_size }),

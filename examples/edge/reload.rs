@@ -120,6 +120,7 @@ impl Running {
         for (what, line, has_changed) in [
             ("listen", lines.listen, new.listen != old.listen),
             ("workers", lines.workers, new.workers != old.workers),
+            ("client_timeout", lines.client_timeout, new.client_timeout != old.client_timeout),
             ("store", lines.store, new.store != old.store),
             ("admin", lines.admin, !is_same_admin),
         ] {

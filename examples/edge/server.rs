@@ -48,6 +48,7 @@ pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     front: Front<S>,
     tunnels: Tunnels,
+    patience: Duration,
     mut signals: Signals,
 ) where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
@@ -66,9 +67,10 @@ pub(crate) async fn serve<S, B>(
         };
         match accepted {
             Ok((tcp, _)) => {
+                let peer = Arc::new(Peer::new(patience));
                 let (builder, front) = (Arc::clone(&builder), front.clone());
                 let (watcher, cut) = (graceful.watcher(), cut.subscribe());
-                tokio::spawn(async move { client(tcp, &builder, front, watcher, cut).await });
+                tokio::spawn(async move { client(tcp, peer, &builder, front, watcher, cut).await });
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -116,6 +118,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
 
 async fn client<S, B>(
     tcp: TcpStream,
+    peer: Arc<Peer>,
     builder: &auto::Builder<TokioExecutor>,
     front: Front<S>,
     watcher: Watcher,
@@ -129,7 +132,7 @@ async fn client<S, B>(
 {
     // If it fails the connection is gone already, and hyper will see that.
     let _ = tcp.set_nodelay(true);
-    let (tcp, peer) = (Arc::new(tcp), Arc::new(Peer::default()));
+    let tcp = Arc::new(tcp);
     connection(&tcp, &peer, builder, front, watcher, &mut cut).await;
     if let Some(hearing) = stream::hear_out(tcp, &peer) {
         tokio::select! {

@@ -14,7 +14,7 @@ use hyper::Version;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 /// Time without a byte until a client is asked whether it is still there, and between two questions.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -29,8 +29,10 @@ const HEAR_MOST: usize = 64 << 20;
 const HEAR_AT_ONCE: usize = 16 << 10;
 
 /// What is known of a client. The flags guard no other memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Peer {
+    /// How long it may take nothing of what waits for it, or send nothing that is waited for.
+    patience: Duration,
     spoke: AtomicBool,
     http_1_0: AtomicBool,
     abort: AtomicBool,
@@ -43,6 +45,22 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            spoke: AtomicBool::default(),
+            http_1_0: AtomicBool::default(),
+            abort: AtomicBool::default(),
+            unheard: AtomicBool::default(),
+            told: AtomicBool::default(),
+            ended: AtomicBool::default(),
+        }
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// Takes note of a request.
     pub(crate) fn request(&self, version: Version) {
         self.spoke.store(true, Ordering::Relaxed);
@@ -85,11 +103,45 @@ impl Peer {
 pub(crate) struct Stream {
     tcp: Arc<TcpStream>,
     peer: Arc<Peer>,
+    stall: Stall,
+}
+
+/// How long a write has been waiting for the client.
+#[derive(Debug, Default)]
+struct Stall {
+    since: Option<Instant>,
+    /// Made by the first write that waits, and left where it is by those that need not.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stall {
+    /// Whether the same write has been waiting for so long.
+    fn poll(&mut self, patience: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        // If it is that long it never comes.
+        let Some(deadline) = since.checked_add(patience) else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        ready!(timer.as_mut().poll(cx));
+        if timer.deadline() < deadline {
+            // That was for a write of before.
+            timer.as_mut().reset(deadline);
+            return timer.as_mut().poll(cx);
+        }
+        Poll::Ready(())
+    }
 }
 
 impl Stream {
     pub(crate) fn new(tcp: Arc<TcpStream>, peer: Arc<Peer>) -> Self {
-        Self { tcp, peer }
+        Self { tcp, peer, stall: Stall::default() }
+    }
+
+    /// A write has to wait for a client, which may be one that never takes anything. Its connection is
+    /// reset then: what it has not taken would go on to use memory of the system.
+    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(self.stall.poll(self.peer.patience, cx));
+        self.peer.abort.store(true, Ordering::Relaxed);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Reads what there is. Where that is less than there is room for, nothing is left, so the next
@@ -174,26 +226,34 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.tcp.poll_write_ready(cx))?;
+            let Poll::Ready(ready) = self.tcp.poll_write_ready(cx) else {
+                return self.poll_stall(cx);
+            };
+            ready?;
             if let Some(done) = done(self.tcp.try_write(buf)) {
+                self.stall.since = None;
                 return Poll::Ready(done);
             }
         }
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.tcp.poll_write_ready(cx))?;
+            let Poll::Ready(ready) = self.tcp.poll_write_ready(cx) else {
+                return self.poll_stall(cx);
+            };
+            ready?;
             if let Some(done) = done(self.tcp.try_write_vectored(bufs)) {
+                self.stall.since = None;
                 return Poll::Ready(done);
             }
         }
@@ -229,12 +289,43 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_write_that_waits_makes_a_client_slow() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let tcp = Arc::new(listener.accept().await.unwrap().0);
+        let mut stream = Stream::new(tcp, Arc::new(Peer::new(PATIENCE)));
+        let mut write = async || {
+            let start = Instant::now();
+            let mut written = 0;
+            loop {
+                match stream.write(&[b'x'; 65_536]).await {
+                    Ok(length) => written += length,
+                    Err(error) => return (error.kind(), written, start.elapsed()),
+                }
+            }
+        };
+        let (kind, written, took) = write().await;
+        assert!(kind == io::ErrorKind::TimedOut && took >= PATIENCE, "{kind} after {took:?}");
+        // What it takes now is late, but the next write has its own time.
+        let mut taken = 0;
+        while taken < written {
+            taken += client.read(&mut [0; 65_536]).await.unwrap();
+        }
+        tokio::time::sleep(PATIENCE * 10).await;
+        let (kind, written, took) = write().await;
+        assert!(kind == io::ErrorKind::TimedOut && took >= PATIENCE, "{kind} after {took:?}");
+        assert!(written > 0);
+    }
+
     #[tokio::test]
     async fn what_was_read_to_its_end_is_not_ready_until_more_comes() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let tcp = Arc::new(listener.accept().await.unwrap().0);
-        let mut stream = Stream::new(Arc::clone(&tcp), Arc::default());
+        let mut stream = Stream::new(Arc::clone(&tcp), Arc::new(Peer::new(PATIENCE)));
         let is_ready =
             || poll_fn(|cx| Poll::Ready(matches!(tcp.poll_read_ready(cx), Poll::Ready(Ok(())))));
         let mut bytes = [0; 4];

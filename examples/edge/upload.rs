@@ -1,7 +1,8 @@
 //! The body of a request on its way to the origin, and a clock that knows whose turn it is.
 //!
 //! A large upload may take an hour before the origin has reason to answer. So the time the origin
-//! has for its response head does not run while the proxy waits for the client's bytes.
+//! has for its response head does not run while the proxy waits for the client's bytes: for these there is
+//! another one, until the head is there. Then the request may go on for as long as the response does.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,12 +17,16 @@ use crate::wire::Piece;
 
 /// The wait for the response head ended without it.
 #[derive(Debug)]
-pub(crate) struct TimedOut;
+pub(crate) enum Late {
+    Origin,
+    /// The client sent nothing for so long.
+    Client(Duration),
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Turn {
-    /// The client owes the next part of the body.
-    Client,
+    /// The client has owed the next part of the body since this instant.
+    Client(Instant),
     /// The origin has to take, or to answer, what was handed over at this instant.
     Origin(Instant),
     /// The client's body broke.
@@ -34,6 +39,8 @@ pub(crate) struct Clock {
     start: Instant,
     /// `None` without a body: it is the origin's turn from the start, and nobody changes that.
     turn: Option<Arc<Mutex<Turn>>>,
+    /// How long the client may send nothing.
+    patience: Option<Duration>,
 }
 
 impl Clock {
@@ -50,29 +57,49 @@ impl Clock {
         }
     }
 
+    /// The client is asked for more, perhaps once again.
+    fn ask(&self) {
+        let Some(turn) = &self.turn else { return };
+        let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*turn, Turn::Client(_)) {
+            *turn = Turn::Client(Instant::now());
+        }
+    }
+
+    /// When to look again whose turn it is, and since when: either's may begin or end meanwhile.
+    fn next_look(&self, limit: Duration) -> Instant {
+        let (origin, client) = match (self.turn(), self.patience) {
+            (Turn::Origin(since), None) => return since + limit,
+            (Turn::Origin(since), Some(patience)) => (since + limit, Instant::now() + patience),
+            (Turn::Client(since), Some(patience)) => (Instant::now() + limit, since + patience),
+            (Turn::Client(_), None) | (Turn::Broken, _) => return Instant::now() + limit,
+        };
+        origin.min(client)
+    }
+
     /// Whether the request could not be sent whole, by the fault of the client.
     pub(crate) fn is_broken(&self) -> bool {
         matches!(self.turn(), Turn::Broken)
     }
 
-    /// Waits for `head` until it has been the origin's turn for `limit`.
+    /// Waits for `head` until it has been the origin's turn for `limit`, or the client's for too long.
     pub(crate) async fn bound<F: Future>(
         &self,
         limit: Duration,
         mut head: Pin<&mut F>,
-    ) -> Result<F::Output, TimedOut> {
+    ) -> Result<F::Output, Late> {
         loop {
-            let deadline = match self.turn() {
-                Turn::Origin(since) => since + limit,
-                Turn::Client | Turn::Broken => Instant::now() + limit,
-            };
-            if let Ok(head) = timeout_at(deadline, head.as_mut()).await {
+            if let Ok(head) = timeout_at(self.next_look(limit), head.as_mut()).await {
                 return Ok(head);
             }
-            match self.turn() {
-                Turn::Origin(since) if since + limit <= Instant::now() => return Err(TimedOut),
-                Turn::Broken => return Err(TimedOut),
-                Turn::Origin(_) | Turn::Client => {}
+            let is_over = |since: Instant, limit| since + limit <= Instant::now();
+            match (self.turn(), self.patience) {
+                (Turn::Origin(since), _) if is_over(since, limit) => return Err(Late::Origin),
+                (Turn::Client(since), Some(patience)) if is_over(since, patience) => {
+                    return Err(Late::Client(patience));
+                }
+                (Turn::Broken, _) => return Err(Late::Origin),
+                (Turn::Origin(_) | Turn::Client(_), _) => {}
             }
         }
     }
@@ -87,11 +114,11 @@ pub(crate) struct Upload<B> {
 }
 
 impl<B: Body> Upload<B> {
-    /// The body, and the clock that starts now.
-    pub(crate) fn new(body: B) -> (Self, Clock) {
+    /// The body, and the clock that starts now. The client may send nothing for as long as `patience`.
+    pub(crate) fn new(body: B, patience: Option<Duration>) -> (Self, Clock) {
         let start = Instant::now();
         let turn = (!body.is_end_stream()).then(|| Arc::new(Mutex::new(Turn::Origin(start))));
-        let clock = Clock { start, turn };
+        let clock = Clock { start, turn, patience };
         (Self { body: Some(body), clock: clock.clone() }, clock)
     }
 
@@ -112,11 +139,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Upload<B> {
     ) -> Poll<Option<Result<Frame<Piece>, B::Error>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let poll = Pin::new(body).poll_frame(cx);
-        self.clock.set(match &poll {
-            Poll::Pending => Turn::Client,
-            Poll::Ready(Some(Err(_))) => Turn::Broken,
-            Poll::Ready(_) => Turn::Origin(Instant::now()),
-        });
+        match &poll {
+            Poll::Pending => self.clock.ask(),
+            Poll::Ready(Some(Err(_))) => self.clock.set(Turn::Broken),
+            Poll::Ready(_) => self.clock.set(Turn::Origin(Instant::now())),
+        }
         poll.map_ok(|frame| frame.map_data(Piece))
     }
 
@@ -137,12 +164,23 @@ mod tests {
     use std::convert::Infallible;
     use std::future::pending;
     use std::pin::pin;
+    use tokio::time::timeout;
 
     const LIMIT: Duration = Duration::from_secs(30);
 
+    /// Sends ten bytes, each after that time.
+    fn slow(pause: Duration) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+        let frames = stream::unfold(0, move |sent| async move {
+            tokio::time::sleep(pause).await;
+            let frame = Ok(Frame::data(Bytes::from_static(b"x")));
+            (sent < 10).then_some((frame, sent + 1))
+        });
+        Box::pin(StreamBody::new(frames))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_origin_that_says_nothing_has_the_limit() {
-        let (_body, clock) = Upload::new(http_body_util::Empty::<Bytes>::new());
+        let (_body, clock) = Upload::new(http_body_util::Empty::<Bytes>::new(), None);
         let start = Instant::now();
         assert!(clock.bound(LIMIT, pin!(pending::<()>())).await.is_err());
         assert_eq!(start.elapsed(), LIMIT);
@@ -150,12 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_limit_does_not_run_while_the_client_is_slow() {
-        let slow = stream::unfold(0, |sent| async move {
-            tokio::time::sleep(LIMIT * 10).await;
-            let frame = Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x")));
-            (sent < 10).then_some((frame, sent + 1))
-        });
-        let (mut upload, clock) = Upload::new(Box::pin(StreamBody::new(slow)));
+        let (mut upload, clock) = Upload::new(slow(LIMIT * 10), Some(LIMIT * 11));
         let start = Instant::now();
         let head = async {
             while upload.frame().await.is_some() {}
@@ -163,5 +196,20 @@ mod tests {
         };
         assert!(clock.bound(LIMIT, pin!(head)).await.is_ok());
         assert_eq!(start.elapsed(), LIMIT * 110 + LIMIT / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_nothing_has_its_own_limit() {
+        for patience in [LIMIT / 2, LIMIT * 3] {
+            let (mut upload, clock) = Upload::new(slow(LIMIT * 10), Some(patience));
+            let start = Instant::now();
+            let head = async {
+                // It is asked more than once.
+                while timeout(patience / 4, upload.frame()).await.is_err() {}
+            };
+            let late = clock.bound(LIMIT, pin!(head)).await;
+            assert!(matches!(late, Err(Late::Client(time)) if time == patience), "{late:?}");
+            assert_eq!(start.elapsed(), patience);
+        }
     }
 }

@@ -177,6 +177,10 @@ as = 2000 #! as: a whole number from 100 to 999
 fn what_has_to_be_there_is_missed() {
     all_are_told("log = true #! there is no origin #! there is no default behaviour\n");
     all_are_told("[origins.a]\nurl = \"http://a\"\n[default] #! `origin` is missing\n");
+    all_are_told(
+        "client_timeout = \"0s\" #! client_timeout: '0s' is no time in which anything can come\n\
+         [origins.a]\nurl = \"http://a\"\n[default]\norigin = \"a\"\n",
+    );
 }
 
 #[test]

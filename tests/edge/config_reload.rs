@@ -115,7 +115,7 @@ fn what_cannot_change_is_told_and_the_rest_is_taken() {
     let mut told = Told::of(&mut edge);
     assert_eq!(edge.get("/a").body, b"one");
     file.write(&format!(
-        "workers = 1\nlisten = \"127.0.0.1:1\"\n[store]\nmemory = \"2MiB\"\n{}",
+        "workers = 1\nclient_timeout = \"1s\"\nlisten = \"127.0.0.1:1\"\n[store]\nmemory = \"2MiB\"\n{}",
         one_origin(&other)
     ));
     let lines = told.until(": taken");
@@ -124,7 +124,8 @@ fn what_cannot_change_is_told_and_the_rest_is_taken() {
         lines,
         [
             format!("edge: {name}:1: workers: takes a restart; it stays as it was"),
-            format!("edge: {name}:3: store: takes a restart; it stays as it was"),
+            format!("edge: {name}:2: client_timeout: takes a restart; it stays as it was"),
+            format!("edge: {name}:4: store: takes a restart; it stays as it was"),
             format!("edge: {name}: taken"),
         ],
         "where to listen was told by the command line"

@@ -28,7 +28,7 @@ use self::mistakes::Mistakes;
 use self::names::Names;
 use self::section::Section;
 use crate::args::{self, MAX_WORKERS};
-use crate::plan::{Fixed, LISTEN, Lines, Marks, Plan, Rules};
+use crate::plan::{CLIENT_TIMEOUT, Fixed, LISTEN, Lines, Marks, Plan, Rules};
 
 /// More is no file that somebody has written.
 const MAX_BYTES: u64 = 4 << 20;
@@ -96,6 +96,7 @@ fn read_all(
     let lines = Lines {
         listen: file.line_of("listen"),
         workers: file.line_of("workers"),
+        client_timeout: file.line_of("client_timeout"),
         store: file.line_of("store"),
         admin: file.line_of("admin"),
         regional: file.line_of("regional"),
@@ -104,6 +105,9 @@ fn read_all(
     let listen = overrides.listen.or(listen).unwrap_or_else(|| LISTEN.into());
     let workers = file.get("workers").and_then(|value| value.count(1, MAX_WORKERS as u64));
     let workers = workers.and_then(|number| usize::try_from(number).ok());
+    let client_timeout = file.get("client_timeout");
+    let client_timeout = client_timeout.and_then(|value| value.parsed(args::client_timeout));
+    let client_timeout = client_timeout.unwrap_or(CLIENT_TIMEOUT);
     let log = file.flag("log").unwrap_or(false) || overrides.log;
     let store = file.table("store", stores::read).unwrap_or_else(stores::usual);
 
@@ -170,7 +174,7 @@ fn read_all(
     };
     let (admin, admin_token) = (admin.listen, admin.token_file);
     let plan = Plan {
-        fixed: Fixed { listen, workers, store, admin, admin_token, regional_admin },
+        fixed: Fixed { listen, workers, client_timeout, store, admin, admin_token, regional_admin },
         log,
         sources: servers.into_iter().flatten().chain(groups).collect(),
         regional,
@@ -228,6 +232,7 @@ mod tests {
         let plan = read(text, Overrides::default(), &Marks::new()).expect("a plan").plan;
         assert_eq!(plan.fixed.listen.to_string(), "127.0.0.1:8080");
         assert_eq!((plan.fixed.workers, plan.log), (None, false));
+        assert_eq!(plan.fixed.client_timeout.as_secs(), 60);
         assert_eq!((plan.fixed.store.memory, plan.fixed.store.disk), (Some(256 << 20), None));
         let [source] = plan.sources.as_slice() else { panic!("{:?}", plan.sources) };
         let crate::plan::Source::Origin(origin) = &source.plan else { panic!("{source:?}") };
