@@ -32,7 +32,8 @@ impl StoreError {
         self.cut() == Some(Cut::TooLarge)
     }
 
-    fn cut(&self) -> Option<Cut> {
+    /// What became of the content, if that is why.
+    pub(crate) fn cut(&self) -> Option<Cut> {
         let mut source = self.source();
         while let Some(inner) = source {
             if let Some(ContentError(cut)) = inner.downcast_ref() {

@@ -18,7 +18,6 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use std::{
-    error::Error,
     io,
     sync::{Arc, atomic::Ordering},
 };
@@ -84,8 +83,12 @@ enum Failure {
 
 impl Failure {
     fn of_content(error: BoxError) -> Self {
-        let error = error.into();
-        if is_too_slow(&error) { Self::Disk(error) } else { Self::Content(error) }
+        let error = StoreError::from(error);
+        match error.cut() {
+            // Others did not wait for the store.
+            Some(Cut::TooSlow) => Self::Disk(error),
+            _ => Self::Content(error),
+        }
     }
 }
 
@@ -232,16 +235,4 @@ impl Shared {
 /// It does not fit, which is no fault.
 pub(super) fn not_stored() -> StoreError {
     ContentError(Cut::NotStored).into()
-}
-
-/// Did others not wait for the store?
-fn is_too_slow(error: &StoreError) -> bool {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(error) = inner.downcast_ref::<ContentError>() {
-            return error.is_too_slow();
-        }
-        source = inner.source();
-    }
-    false
 }
