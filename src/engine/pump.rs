@@ -140,8 +140,11 @@ impl Timer {
         timer.as_mut().poll(cx)
     }
 
-    fn elapsed(&self) -> Duration {
-        self.0.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed())
+    /// Takes from `left` for how long it has run.
+    fn charge(&self, left: &mut Duration) {
+        if let Some((since, _)) = &self.0 {
+            *left = left.saturating_sub(since.elapsed());
+        }
     }
 }
 
@@ -155,8 +158,8 @@ impl<'a> Patience<'a> {
     async fn make_room(&mut self, writer: &Writer) -> Result<(), ()> {
         let mut timers = Timers::default();
         let room = poll_fn(|cx| self.poll_room(writer, &mut timers, cx)).await;
-        self.left = self.left.saturating_sub(timers.stall.elapsed());
-        self.left_behind = self.left_behind.saturating_sub(timers.behind.elapsed());
+        timers.stall.charge(&mut self.left);
+        timers.behind.charge(&mut self.left_behind);
         room
     }
 
