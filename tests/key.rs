@@ -2,7 +2,7 @@
 mod support;
 
 use http::Version;
-use support::{Seen, World, answer, ok, world, world_with};
+use support::{Seen, World, answer, ok, settle, world, world_with};
 use tower_cdn::{Detail, Influential, KeyPolicy, Parameters};
 
 fn world_keyed(policy: KeyPolicy) -> World {
@@ -112,6 +112,7 @@ async fn a_host_is_forwarded_as_the_key_has_it_however_it_is_spelled() {
 
         let poisoned = w.get("/").origin_form("/").header("host", evil).await;
         assert_eq!(poisoned.field("location").unwrap(), format!("https://{good}/"), "{evil}");
+        settle().await;
         let other = w.get("/").origin_form("/").header("host", good).await;
         assert_eq!(
             (other.how(), other.field("location")),

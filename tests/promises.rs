@@ -269,15 +269,41 @@ async fn what_has_no_lifetime_and_may_be_for_one_is_never_used_stale() {
     ];
     for policy in policies {
         for says in [None, Some("max-age=0")] {
-            assert_eq!(taken(&policy, says, "/account").await, NOTHING, "{says:?} {policy:?}");
+            for path in ["/account", "/account/x.css"] {
+                assert_eq!(taken(&policy, says, path).await, NOTHING, "{says:?} {policy:?}");
+            }
         }
-        assert_eq!(taken(&policy, None, "/account/x.css").await, NOTHING, "{policy:?}");
     }
     // What the page says itself holds.
-    let w = world();
-    w.origin.says("/", ok("a").says("max-age=0, stale-while-revalidate=60").etag("\"a\""));
-    w.get("/").header("cookie", "a=1").told().await;
-    assert_eq!(w.get("/").header("cookie", "b=2").told().await, "200 a (stale-hit)");
+    for says in ["max-age=0, stale-while-revalidate=60", "stale-while-revalidate=60"] {
+        let w = world();
+        w.origin.says("/", ok("a").says(says).etag("\"a\""));
+        w.get("/").header("cookie", "a=1").told().await;
+        settle().await;
+        assert_eq!(w.get("/").header("cookie", "b=2").told().await, "200 a (stale-hit)");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_updates_what_may_be_for_one_it_is_never_used_stale() {
+    for is_head in [true, false] {
+        let w = world_of(CachePolicy::default().stale_while_revalidate(seconds(1_000)));
+        let modified = "Sun, 01 Jan 2023 00:00:00 GMT";
+        w.origin.says("/", ok("victim").header("last-modified", modified));
+        w.get("/").header("cookie", "victim").told().await;
+        settle().await;
+        // Answers that do not tell whose page they speak of.
+        if is_head {
+            w.origin.says("/", answer(200));
+            w.head("/").told().await;
+        } else {
+            w.origin.says("/", answer(304).header("last-modified", modified));
+            w.get("/").told().await;
+        }
+        settle().await;
+        w.origin.says("/", ok("nobody"));
+        assert_eq!(w.get("/").told().await, "200 nobody (stale)", "HEAD: {is_head}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

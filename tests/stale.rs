@@ -251,6 +251,32 @@ async fn rfc5861_s4_stale_if_error_holds_for_those_who_go_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stale_deadline_holds_for_those_who_go_alone() {
+    // Later than they go.
+    let w = world_of(CachePolicy::default().stale_deadline(seconds(5)));
+    stale(&w, "stale-if-error=100").await;
+    w.origin.always("/", |_| hang());
+    let leader = w.get("/").start_told();
+    let follower = w.get("/").start_told();
+    pass_ms(4_999).await;
+    assert!(!leader.is_finished() && !follower.is_finished());
+    assert_eq!(w.origin.count(), 3, "the follower went alone after three seconds");
+    pass_ms(1).await;
+    assert_eq!(leader.await.unwrap(), "200 a (stale)");
+    assert_eq!(follower.await.unwrap(), "200 a (stale)");
+
+    let w = world_of(CachePolicy::default().max_fetches(1).stale_deadline(seconds(2)));
+    stale(&w, "stale-if-error=100").await;
+    w.origin.says("/other", hang());
+    let _other = w.get("/other").start();
+    settle().await;
+    w.origin.says("/", hang());
+    let asked = w.get("/").start_told();
+    pass(2).await;
+    assert_eq!(asked.await.unwrap(), "200 a (stale)");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_deadline_without_permission_waits() {
     let w = world_of(CachePolicy::default().stale_deadline(seconds(2)));
     stale(&w, "public").await;

@@ -141,7 +141,7 @@ impl Identity {
         };
         let (host, port) = host_and_port(authority)?;
         let scheme = head.uri.scheme_str().unwrap_or(if rules.https { "https" } else { "http" });
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
+        let scheme = match scheme {
             "https" => "https",
             "http" => "http",
             _ => return None,

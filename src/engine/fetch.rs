@@ -33,7 +33,7 @@ use crate::{
         storing::NotStored,
         validation,
     },
-    stored::ResponseHead,
+    stored::{Kind, ResponseHead},
 };
 use bytes::Bytes;
 use futures_util::{
@@ -283,12 +283,15 @@ impl<B, E> Course<B, E> {
         Exchanged::Over
     }
 
-    /// What the conditions were about goes, but nothing that has taken its place since.
+    /// What the conditions were about goes, but nothing that has taken its place or was validated since.
     async fn remove_contradicted(&self) {
         let Self { engine, look, .. } = self;
         let Some(found) = look.found.as_ref().or(look.part.as_ref()) else { return };
-        let there = engine.get_at(&look.key).await;
-        if there.is_some_and(|(kind, _)| kind.has_content(found.head.content)) {
+        let there = engine.get_at(&look.key).await.map(|(kind, _)| kind);
+        let is_same = |there: &ResponseHead| {
+            there.content == found.head.content && there.fetch == found.head.fetch
+        };
+        if matches!(there, Some(Kind::Response(there)) if is_same(&there)) {
             engine.delete_at(&look.key).await;
         }
     }

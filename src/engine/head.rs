@@ -146,6 +146,7 @@ impl Engine {
             status: stored.status,
             headers: &headers,
             update: Some(update),
+            stored: Some(stored),
             times: heard.times,
             fetch,
             groups: stored.rare.groups.clone(),

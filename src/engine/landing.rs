@@ -133,6 +133,7 @@ impl<B, E> Course<B, E> {
             status,
             headers,
             update: None,
+            stored: None,
             times: sent.times,
             fetch: self.lead.number(),
             groups: Membership::default(),
@@ -147,6 +148,7 @@ impl<B, E> Course<B, E> {
         validation::freshen(&mut headers, &sent.parts.headers);
         let arrival = Arrival {
             update: Some(&sent.parts.headers),
+            stored: Some(&stale.head),
             groups: stale.head.rare.groups.clone(),
             content: Some(stale.head.content),
             part: stale.head.rare.part.clone(),

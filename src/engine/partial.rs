@@ -71,6 +71,7 @@ where
             headers.remove(header::CONTENT_LENGTH);
             let arrival = Arrival {
                 update: same.map(|_| &sent.parts.headers),
+                stored: same.map(|old| &*old.head),
                 part: Some(part),
                 groups: same.map(|old| old.head.rare.groups.clone()).unwrap_or_default(),
                 ..self.arrival(request, StatusCode::OK, &headers, &sent)
@@ -122,6 +123,7 @@ where
         let headers = filled.fields(&sent.parts.headers);
         let arrival = Arrival {
             update: Some(&sent.parts.headers),
+            stored: Some(&filled.part.head),
             groups: filled.part.head.rare.groups.clone(),
             ..self.arrival(request, StatusCode::OK, &headers, &sent)
         };

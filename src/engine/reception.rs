@@ -31,6 +31,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Those of them that the origin sent, if the others are those of a stored response.
     pub(crate) update: Option<&'a HeaderMap>,
+    /// That stored response.
+    pub(crate) stored: Option<&'a ResponseHead>,
     pub(crate) times: (Moment, Moment),
     /// The number of the fetch.
     pub(crate) fetch: u64,
@@ -112,7 +114,13 @@ impl Engine {
             nominated: &nominated,
         };
         storing::may_store(&candidate, &self.policy.storing)?;
-        let must_be_validated = storing::must_be_validated(&candidate, &self.policy.storing);
+        let must_be_validated = match arrival.stored {
+            // For whom it may have been made, the request that it answered has told, and not the one that updates it.
+            Some(stored) if stored.lifetime.is_zero() => {
+                lifetime.length.is_zero() && stored.directives.get().must_revalidate
+            }
+            _ => storing::must_be_validated(&candidate, &self.policy.storing),
+        };
         if let Some(update) = arrival.update {
             let CachePolicy { targets, storing, .. } = &self.policy;
             sharing::may_update(request_headers, update, targets, storing.set_cookie)?;

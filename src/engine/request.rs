@@ -40,11 +40,15 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header, request};
 use std::{
     future::{Future, pending, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
 };
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
 
 pub(super) type Answer<O, Q> =
     Result<Response<CacheBody<<O as Origin<Q>>::Body>>, <O as Origin<Q>>::Error>;
@@ -113,6 +117,8 @@ where
     Q: Send + 'static,
 {
     let status = look.forwarded(reason);
+    let early =
+        engine.policy.limits.stale_deadline.and_then(|limit| Instant::now().checked_add(limit));
     // RFC 9111 section 4.3.2: they are the origin's to evaluate, so it has to see them.
     if asked.asks && conditional::is_for_origin(&asked.head.headers) {
         return forward(&engine, origin, asked, body, status).await;
@@ -123,16 +129,16 @@ where
             Some(lead) => lead_fetch(engine, origin, asked, body, look, lead, status).await,
             None => {
                 let status = status.detail_of(Detail::FetchLimit);
-                forward_or_stale(&engine, origin, asked, body, look, status).await
+                forward_or_stale(&engine, origin, asked, body, look, (status, early)).await
             }
         };
     }
     let may_collapse =
         engine.policy.collapse && asked.head.extensions.get::<DoNotCollapse>().is_none();
     if !may_collapse || engine.shared.unshareable.remembers(&look.key) {
-        return ask_alone(engine, origin, asked, body, look, status).await;
+        return ask_alone(engine, origin, asked, body, look, (status, early)).await;
     }
-    match engine.find_seat(&asked, look).await {
+    match engine.find_seat(&asked, look, early).await {
         Place::Lead(lead, look) => {
             lead_fetch(engine, origin, asked, body, look, lead, status).await
         }
@@ -144,7 +150,7 @@ where
         }
         Place::Alone(detail, look) => {
             let status = CacheStatus { detail, ..status };
-            forward_or_stale(&engine, origin, asked, body, look, status).await
+            forward_or_stale(&engine, origin, asked, body, look, (status, early)).await
         }
     }
 }
@@ -185,7 +191,7 @@ async fn ask_alone<O, Q>(
     asked: Arc<Asked>,
     body: Q,
     look: Box<LookUp>,
-    status: CacheStatus,
+    (status, early): (CacheStatus, Option<Instant>),
 ) -> Answer<O, Q>
 where
     O: Origin<Q>,
@@ -205,7 +211,7 @@ where
         Some(lead) => lead_fetch(engine, origin, asked, body, look, lead, status).await,
         None => {
             let status = status.detail_of(Detail::FetchLimit);
-            forward_or_stale(&engine, origin, asked, body, look, status).await
+            forward_or_stale(&engine, origin, asked, body, look, (status, early)).await
         }
     }
 }
@@ -282,14 +288,14 @@ where
     Ok(engine.exit(response.map(CacheBody::forwarded), status))
 }
 
-/// Past the cache as well; but if the origin fails, what is stale answers where it may (RFC 5861 section 4).
+/// Past the cache as well; but if the origin fails, or has not answered until the stale deadline, what is stale answers where it may (RFC 5861 section 4).
 async fn forward_or_stale<O, Q>(
     engine: &Arc<Engine>,
     origin: O,
     asked: Arc<Asked>,
     body: Q,
     look: Box<LookUp>,
-    status: CacheStatus,
+    (status, early): (CacheStatus, Option<Instant>),
 ) -> Answer<O, Q>
 where
     O: Origin<Q>,
@@ -300,14 +306,24 @@ where
     }
     let spare = (!engine.shared.peek_tells_all).then(|| origin.clone());
     let head = engine.marked(Arc::clone(&asked));
-    let sent = origin.send(Request::from_parts(head, body)).await;
-    let has_failed =
-        sent.as_ref().map_or(true, |response| reuse::is_origin_failure(response.status()));
+    let mut sending = pin!(origin.send(Request::from_parts(head, body)));
+    let in_time = match early {
+        Some(early) => timeout_at(early, &mut sending).await.ok(),
+        None => Some((&mut sending).await),
+    };
+    let has_failed = match &in_time {
+        Some(Ok(response)) => reuse::is_origin_failure(response.status()),
+        Some(Err(_)) | None => true,
+    };
     if has_failed && let Some((landed, supply)) = engine.stale_for_all(&look) {
         let again = || Some((spare?, engine.spare.body()?));
         let supply = engine.mended(supply, &asked, (&landed.key, &landed.head), again);
         return Ok(engine.share(&asked, landed, supply, FromOrigin::default(), status));
     }
+    let sent = match in_time {
+        Some(sent) => sent,
+        None => sending.await,
+    };
     Ok(engine.exit(sent?.map(CacheBody::forwarded), status))
 }
 

@@ -32,12 +32,15 @@ const SEATS: usize = 3;
 const LONGEST_WAIT: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 impl Engine {
-    /// Leads or waits, for no longer than the policy says.
-    pub(super) async fn find_seat(&self, asked: &Asked, mut look: Box<LookUp>) -> Place {
+    /// Leads or waits, for no longer than the policy says; `early` is when what is stale answers.
+    pub(super) async fn find_seat(
+        &self,
+        asked: &Asked,
+        mut look: Box<LookUp>,
+        early: Option<Instant>,
+    ) -> Place {
         let limit = self.policy.limits.wait_timeout.min(LONGEST_WAIT);
-        let now = Instant::now();
-        let early = self.policy.limits.stale_deadline.map(|limit| now + limit.min(LONGEST_WAIT));
-        let deadline = now + limit;
+        let deadline = Instant::now() + limit;
         let mut has_failed = false;
         // What was made invalid before, this request may not get; what is made invalid while it waits, it may.
         let known = self.shared.rules.newest();

@@ -133,6 +133,7 @@ where
             status: sent.parts.status,
             headers: &sent.parts.headers,
             update: None,
+            stored: None,
             times: sent.times,
             fetch: course.lead.number(),
             groups: Membership::default(),

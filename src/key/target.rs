@@ -55,9 +55,7 @@ impl KeyPolicy {
             None => Some(self.https),
             Some(scheme) if *scheme == Scheme::HTTP => Some(false),
             Some(scheme) if *scheme == Scheme::HTTPS => Some(true),
-            // HTTP/2 may have capitals in it.
-            Some(scheme) if scheme.as_str().eq_ignore_ascii_case("http") => Some(false),
-            Some(scheme) if scheme.as_str().eq_ignore_ascii_case("https") => Some(true),
+            // Also those in capitals, which HTTP/2 may have: the origin would see them.
             Some(_) => None,
         }
     }
@@ -350,6 +348,25 @@ mod tests {
         assert_eq!(key(&policy, &long, &[]), Err(NoKey::TooLong));
         let policy = policy.default_host("a");
         assert_eq!(key(&policy, "/a", &[]), key(&policy, "http://a/a", &[]));
+    }
+
+    #[test]
+    fn rfc9110_s4_2_1_a_scheme_that_is_forwarded_otherwise_than_keyed_has_no_key() {
+        let policy = KeyPolicy::default();
+        for (scheme, is_keyed) in
+            [("http", true), ("https", true), ("HTTPS", false), ("Http", false), ("ftp", false)]
+        {
+            // As HTTP/2 hands it over.
+            let mut parts = http::uri::Parts::default();
+            parts.scheme = Some(scheme.parse().unwrap());
+            parts.authority = Some("a".parse().unwrap());
+            parts.path_and_query = Some("/".parse().unwrap());
+            let mut head = head("/", &[]);
+            head.uri = Uri::from_parts(parts).unwrap();
+            let keyed = policy.key(&head);
+            assert_eq!(keyed.is_ok(), is_keyed, "{scheme}");
+            assert!(is_keyed || matches!(keyed, Err(NoKey::OtherScheme)), "{scheme}");
+        }
     }
 
     #[test]

@@ -168,21 +168,14 @@ fn may_be_for_one(c: &Candidate<'_>, rules: &StoringRules) -> bool {
         && c.request_headers.contains_key(header::COOKIE)
 }
 
-/// Is what may be stored never to be reused unless the origin agrees, although the operator or a client would take what is stale? It has no lifetime, and may be made for
-/// one user: only the origin can tell whether another one may have it.
+/// Is what may be stored never to be reused unless the origin agrees, although the operator or a client would take what is stale? It has no lifetime, or one of zero, and
+/// may be made for one user: only the origin can tell whether another one may have it. What says by itself how stale it may be used means it.
 pub(crate) fn must_be_validated(c: &Candidate<'_>, rules: &StoringRules) -> bool {
-    let directives = c.directives;
-    match c.lifetime.source {
-        Source::Silent => may_be_for_one(c, rules) || deception::contradicts(c.path, c.headers),
-        // What says by itself how stale it may be used means it.
-        Source::Explicit => {
-            c.lifetime.length.is_zero()
-                && directives.stale_while_revalidate.is_none()
-                && directives.stale_if_error.is_none()
-                && may_be_for_one(c, rules)
-        }
-        Source::Default | Source::Heuristic => false,
-    }
+    let Directives { stale_while_revalidate, stale_if_error, .. } = c.directives;
+    let names_window = stale_while_revalidate.or(*stale_if_error).is_some();
+    c.lifetime.length.is_zero()
+        && !names_window
+        && (may_be_for_one(c, rules) || deception::contradicts(c.path, c.headers))
 }
 
 /// A final status whose response is a whole of its own (section 3, and section 3.3 for 206).
