@@ -64,7 +64,7 @@ pub(crate) fn unsent<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a [u8]> {
 pub(crate) struct Wire {
     tcp: TcpStream,
     looks: bool,
-    /// Whether something was read since the last write.
+    /// Whether something was read since the last head was written.
     read: bool,
 }
 
@@ -84,7 +84,8 @@ impl Wire {
     }
 
     fn look(&mut self, next: &[u8]) -> io::Result<()> {
-        if !mem::take(&mut self.read) || !self.looks || !is_head(next) {
+        // An answer may come while a body is written: what was read counts until the next head.
+        if !self.looks || !is_head(next) || !mem::take(&mut self.read) {
             return Ok(());
         }
         // Straight to the socket, which does not block: tokio may not have heard of the end yet.
@@ -189,6 +190,8 @@ impl AsyncWrite for Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     #[derive(Debug)]
     struct Around(io::Error);
@@ -212,6 +215,26 @@ mod tests {
         assert_eq!(unsent(&Around(error())), Some(&b"GET /"[..]));
         assert_eq!(unsent(&io::Error::other("else")), None);
         assert!(!format!("{:?}", error()).contains("GET"));
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_an_early_answer_is_no_answer_to_the_next_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let tcp = TcpStream::connect(address).await.expect("a connection");
+        let (mut origin, _) = listener.accept().await.expect("a connection");
+        let mut wire = looking(TokioIo::new(tcp)).into_inner();
+
+        wire.write_all(b"POST / HTTP/1.1\r\n\r\n").await.expect("it is written");
+        origin.write_all(b"answer").await.expect("it is read");
+        wire.read_exact(&mut [0; 6]).await.expect("the answer");
+        wire.write_all(b"the body").await.expect("it is written");
+        origin.write_all(b"another one").await.expect("it is read");
+        while SockRef::from(&wire.tcp).peek(&mut [MaybeUninit::uninit()]).is_err() {
+            tokio::task::yield_now().await;
+        }
+        let error = wire.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect_err("not written");
+        assert!(unsent(&error).is_some());
     }
 
     #[test]
