@@ -1,4 +1,7 @@
 //! `host[:port]`, as a key has it.
+use super::target::NoKey;
+use http::HeaderValue;
+
 /// `host[:port]`, taken apart.
 pub(super) struct Authority<'a> {
     /// Without the dot of the root; an IPv6 address is in brackets.
@@ -59,6 +62,23 @@ const HOST_BYTES: [u8; 256] = {
     }
     table
 };
+
+/// A host with its port as keys have it. An origin that answers by how it is spelled would answer all who spell it otherwise.
+#[cold]
+pub(super) fn canonical(authority: &[u8], is_https: bool) -> Result<HeaderValue, NoKey> {
+    let Authority { host, port, .. } = Authority::read(authority).ok_or(NoKey::Malformed)?;
+    let mut canonical = host.to_ascii_lowercase();
+    if !port.is_empty() && port != default_port(is_https) {
+        canonical.push(b':');
+        canonical.extend_from_slice(port);
+    }
+    HeaderValue::try_from(canonical).map_err(|_| NoKey::Malformed)
+}
+
+/// RFC 9110 sections 4.2.1 and 4.2.2.
+pub(super) fn default_port(is_https: bool) -> &'static [u8] {
+    if is_https { b"443" } else { b"80" }
+}
 
 /// The name of a host as keys have it. `None` if it is none, or has a port.
 pub(crate) fn canonical_host(name: &str) -> Option<String> {

@@ -1,6 +1,7 @@
 //! The cache key (RFC 9111 section 2): what makes two requests ask for the same thing.
 mod authority;
 mod bytes;
+mod changes;
 mod hash;
 mod host;
 mod influential;

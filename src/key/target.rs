@@ -1,6 +1,8 @@
 //! From a request to its key: the target URI (RFC 9110 section 7.1), and what the policy adds.
 use super::{
-    CacheKey, Influential, Key, KeyPolicy, Parameters, Survey, Tag, authority::Authority,
+    CacheKey, Influential, Key, KeyPolicy, Parameters, Survey, Tag,
+    authority::{Authority, canonical, default_port},
+    changes::Changes,
     influential,
 };
 use crate::semantics::fields;
@@ -44,7 +46,10 @@ impl KeyPolicy {
         }
         let changes = match query {
             Query::Kept(_) if is_canonical => None,
-            query => Some(Changes::new(query, canonical(host, is_https)?)),
+            query => {
+                let host = if is_canonical { None } else { Some(canonical(host, is_https)?) };
+                Some(Box::new(Changes { host, query: query.changed() }))
+            }
         };
         Ok(Keyed { key: parts.finish(), changes })
     }
@@ -138,44 +143,6 @@ impl KeyPolicy {
     }
 }
 
-/// What has to change in a request for it to say what its key says. Rare, so that nobody else carries the room for it.
-#[derive(Debug)]
-pub(crate) struct Changes {
-    /// With its port.
-    host: HeaderValue,
-    query: Option<String>,
-}
-
-impl Changes {
-    #[cold]
-    fn new(query: Query<'_>, host: HeaderValue) -> Box<Self> {
-        let query = match query {
-            Query::Kept(_) => None,
-            Query::Changed(new) => Some(new),
-        };
-        Box::new(Self { host, query })
-    }
-
-    #[cold]
-    fn make(self, head: &mut Parts) {
-        let mut parts = head.uri.clone().into_parts();
-        if let Some(query) = self.query {
-            let path = head.uri.path();
-            let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-            parts.path_and_query = target.parse().ok();
-        }
-        if parts.authority.is_some() {
-            parts.authority = self.host.as_bytes().try_into().ok();
-        }
-        if let Ok(changed) = Uri::from_parts(parts) {
-            head.uri = changed;
-        }
-        if let Some(named) = head.headers.get_mut(header::HOST) {
-            *named = self.host;
-        }
-    }
-}
-
 /// Adds the target URI, with its host in small letters. True if that is how the host was spelled.
 fn push_target(
     parts: &mut Key,
@@ -209,22 +176,6 @@ fn push_target(
     Ok(!has_capitals && length == authority.len())
 }
 
-/// A host with its port as keys have it. An origin that answers by how it is spelled would answer all who spell it otherwise.
-#[cold]
-fn canonical(authority: &[u8], is_https: bool) -> Result<HeaderValue, NoKey> {
-    let Authority { host, port, .. } = Authority::read(authority).ok_or(NoKey::Malformed)?;
-    let mut canonical = host.to_ascii_lowercase();
-    if !port.is_empty() && port != default_port(is_https) {
-        canonical.push(b':');
-        canonical.extend_from_slice(port);
-    }
-    HeaderValue::try_from(canonical).map_err(|_| NoKey::Malformed)
-}
-
-fn default_port(is_https: bool) -> &'static [u8] {
-    if is_https { b"443" } else { b"80" }
-}
-
 enum Query<'a> {
     Kept(Option<&'a str>),
     Changed(String),
@@ -236,6 +187,13 @@ impl Query<'_> {
         match self {
             Self::Kept(query) => *query,
             Self::Changed(query) => Some(query.as_str()).filter(|query| !query.is_empty()),
+        }
+    }
+
+    fn changed(self) -> Option<String> {
+        match self {
+            Self::Kept(_) => None,
+            Self::Changed(query) => Some(query),
         }
     }
 }
