@@ -1,8 +1,13 @@
 //! Bodies while they arrive: first bytes, slow and fast readers, bounded memory, breaks, trailers.
 mod support;
 
-use std::sync::atomic::Ordering::SeqCst;
-use support::{KILOBYTE, MEGABYTE, Reply, answer, ok, pass, seconds, settle, world, world_of};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
+use support::{
+    KILOBYTE, MEGABYTE, Reply, World, answer, ok, pass, seconds, settle, world, world_of,
+};
 use tower_cdn::{CachePolicy, ContentError};
 
 const CHUNK: usize = 64 * KILOBYTE;
@@ -243,15 +248,21 @@ async fn a_reader_left_behind_where_nothing_is_stored_is_cut() {
     assert!(is_too_slow(&error), "{error}");
 }
 
+/// One who was left behind in a long body after two seconds, one who has read a window more, and how much of it the origin was asked for.
+async fn left_behind(w: &World) -> (Reply, Reply, Arc<AtomicU64>) {
+    let (response, pulled) = ok("").max_age(60).made(300, CHUNK);
+    w.origin.says("/", response);
+    let behind = w.get("/").await;
+    let mut ahead = w.get("/").await;
+    take(&mut ahead, 17).await;
+    pass(2).await;
+    (behind, ahead, pulled)
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_client_does_not_hold_up_who_was_left_behind() {
     let w = world_of(policy().stall_timeout(seconds(2)));
-    let (response, _) = ok("").max_age(60).made(300, CHUNK);
-    w.origin.says("/", response);
-    let mut victim = w.get("/").await;
-    let mut idler = w.get("/").await;
-    take(&mut idler, 17).await;
-    pass(2).await;
+    let (mut victim, mut idler, _) = left_behind(&w).await;
     // The first one is left behind now. The other reads on, and then no more.
     take(&mut idler, 50).await;
     let victim = tokio::spawn(async move { victim.read().await });
@@ -272,12 +283,7 @@ async fn an_idle_client_does_not_hold_up_who_was_left_behind() {
 async fn nobody_is_left_behind_for_one_who_waits_in_vain() {
     // Too large to be stored, which shows when one client is left behind and another one idles.
     let w = world_of(policy().stall_timeout(seconds(2)).max_object(60 * CHUNK as u64));
-    let (response, _) = ok("").max_age(60).made(300, CHUNK);
-    w.origin.says("/", response);
-    let victim = w.get("/").await;
-    let mut idler = w.get("/").await;
-    take(&mut idler, 17).await;
-    pass(2).await;
+    let (victim, mut idler, _) = left_behind(&w).await;
     take(&mut idler, 50).await;
     let error = victim.body_error().await;
     assert!(is_too_slow(&error), "{error}");
@@ -289,12 +295,7 @@ async fn nobody_is_left_behind_for_one_who_waits_in_vain() {
 #[tokio::test(start_paused = true)]
 async fn nobody_is_left_behind_for_one_who_does_not_read() {
     let w = world_of(policy().stall_timeout(seconds(2)));
-    let (response, pulled) = ok("").max_age(60).made(300, CHUNK);
-    w.origin.says("/", response);
-    let victim = w.get("/").await;
-    let mut idler = w.get("/").await;
-    take(&mut idler, 17).await;
-    pass(2).await;
+    let (victim, mut idler, pulled) = left_behind(&w).await;
     take(&mut idler, 50).await;
     pass(100).await;
     assert!(pulled.load(SeqCst) < 90, "the one who reads paces the origin");
@@ -332,12 +333,7 @@ async fn a_reader_left_behind_hears_of_a_body_that_breaks() {
 #[tokio::test(start_paused = true)]
 async fn a_reader_left_behind_is_not_told_of_a_break_that_the_origin_never_made() {
     let w = world_of(policy().stall_timeout(seconds(2)).max_object(40 * CHUNK as u64));
-    let (response, pulled) = ok("").max_age(60).made(300, CHUNK);
-    w.origin.says("/", response);
-    let slow = w.get("/").await;
-    let mut fast = w.get("/").await;
-    take(&mut fast, 17).await;
-    pass(2).await;
+    let (slow, fast, pulled) = left_behind(&w).await;
     drop(fast);
     settle().await;
     assert!(pulled.load(SeqCst) < 50, "too large to be stored, and nobody else reads");

@@ -490,3 +490,23 @@ async fn what_turns_out_too_large_leaves_what_is_newer() {
     settle().await;
     assert_eq!(w.get("/").told().await, "200 b (hit)");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_late_304_of_another_response_leaves_what_was_validated_since() {
+    let w = world();
+    w.origin.says("/", ok("a").max_age(10).etag("\"a\""));
+    w.get("/").told().await;
+    pass(10).await;
+    let (slow, hold) = answer(304).etag("\"other\"").held();
+    w.origin.says("/", slow);
+    let late = w.get("/").start_told();
+    pass(31).await;
+    w.origin.says("/", answer(304).max_age(1_000).etag("\"a\""));
+    assert_eq!(w.get("/").told().await, "200 a (stale)");
+    settle().await;
+    w.origin.says("/", answer(503));
+    hold.release();
+    assert!(late.await.unwrap().starts_with("503"), "it is asked for once more");
+    settle().await;
+    assert_eq!(w.get("/").told().await, "200 a (hit)");
+}

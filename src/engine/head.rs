@@ -2,19 +2,17 @@
 use super::{
     Engine, Origin,
     begin::Asked,
-    deliver::{Delivery, deliver},
-    exit::Age,
-    flight::Supply,
+    fetched::FromOrigin,
     look_up::{Found, LookUp},
     reception::{Arrival, Reception},
     request::Answer,
 };
 use crate::{
-    CacheBody, CacheKey, CacheStatus, DoNotStore, StoredHead,
+    CacheBody, CacheKey, DoNotStore, StoredHead,
     clock::Moment,
     invalidation::Validity,
     semantics::{
-        cache_status::{Detail, Forward},
+        cache_status::Forward,
         reuse,
         storing::{self, NotStored},
         validation,
@@ -40,8 +38,9 @@ where
     let request_time = engine.clock.read();
     let sent = origin.send(Request::from_parts(head, body)).await;
     let has_failed = sent.as_ref().map_or(true, |r| reuse::is_origin_failure(r.status()));
-    if has_failed && let Some(response) = engine.stale_head(&asked, &look, reason) {
-        return Ok(response);
+    if has_failed && let Some((landed, supply)) = engine.stale_for_all(&look) {
+        let status = look.forwarded(reason);
+        return Ok(engine.share(&asked, landed, supply, FromOrigin::default(), status));
     }
     let (parts, body) = sent?.into_parts();
     if let (Some(found), Some(number)) = (&look.found, number) {
@@ -66,32 +65,6 @@ struct Heard<'a> {
 }
 
 impl Engine {
-    /// What is stale, where it may answer since the origin fails (RFC 5861 section 4).
-    fn stale_head<B>(
-        &self,
-        asked: &Asked,
-        look: &LookUp,
-        reason: Forward,
-    ) -> Option<Response<CacheBody<B>>> {
-        let found = look.found.as_ref()?;
-        let freshness = found.head.freshness(&self.clock.read());
-        if !self.may_serve_on_error(&found.head, freshness) {
-            return None;
-        }
-        let delivery = Delivery {
-            head: &found.head,
-            fields: &found.head.headers,
-            supply: Supply::Stored(found.content.clone()),
-            asks: asked.asks,
-        };
-        let status = CacheStatus { ttl: Some(freshness.ttl()), ..look.forwarded(reason) };
-        let mut response = Response::new(CacheBody::empty());
-        deliver(&asked.head, delivery, &mut response);
-        let age = Age::Current(freshness.current_age);
-        self.complete(&mut response, age, status.detail_of(Detail::StaleIfError));
-        Some(response)
-    }
-
     async fn heed_head(&self, primary: &CacheKey, look: &LookUp, found: &Found, heard: Heard<'_>) {
         // Section 4: the most recent counts. What was asked for later has changed it, or taken its place.
         let there = match self.get_at(&look.key).await {

@@ -12,9 +12,9 @@
 use super::{
     Engine, Origin,
     begin::Asked,
-    fetch::Plan,
     flight::{Lead, Supply},
     look_up::Found,
+    plan::Plan,
     within::within,
 };
 use crate::{

@@ -22,6 +22,7 @@ use super::{
     fetch::{self, Fetch},
     fetched::{Fetched, FromOrigin},
     flight::{Landed, Lead, Seat, Supply},
+    forward::{forward, forward_or_stale},
     head::forward_head,
     look_up::{Found, LookUp},
     seat::Place,
@@ -32,23 +33,19 @@ use crate::{
         cache_status::{Detail, Forward},
         conditional,
         freshness::Freshness,
-        reuse::{self, Verdict},
+        reuse::Verdict,
         validation,
     },
 };
-use http::{HeaderMap, Method, Request, Response, StatusCode, header, request};
+use http::{HeaderMap, Method, Response, StatusCode, header, request};
 use std::{
     future::{Future, pending, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::Poll,
 };
-use tokio::{
-    sync::oneshot,
-    task::JoinHandle,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
 
 pub(super) type Answer<O, Q> =
     Result<Response<CacheBody<<O as Origin<Q>>::Body>>, <O as Origin<Q>>::Error>;
@@ -273,60 +270,6 @@ fn broken_off<B>() -> Fetched<B> {
     Fetched::Nothing { status: StatusCode::BAD_GATEWAY, detail: Detail::Contradiction }
 }
 
-/// Past the cache, with the client's own conditions and range; nothing is stored.
-async fn forward<O, Q>(
-    engine: &Engine,
-    origin: O,
-    asked: Arc<Asked>,
-    body: Q,
-    status: CacheStatus,
-) -> Answer<O, Q>
-where
-    O: Origin<Q>,
-{
-    let response = origin.send(Request::from_parts(engine.marked(asked), body)).await?;
-    Ok(engine.exit(response.map(CacheBody::forwarded), status))
-}
-
-/// Past the cache as well; but if the origin fails, or has not answered until the stale deadline, what is stale answers where it may (RFC 5861 section 4).
-async fn forward_or_stale<O, Q>(
-    engine: &Arc<Engine>,
-    origin: O,
-    asked: Arc<Asked>,
-    body: Q,
-    look: Box<LookUp>,
-    (status, early): (CacheStatus, Option<Instant>),
-) -> Answer<O, Q>
-where
-    O: Origin<Q>,
-    Q: Send + 'static,
-{
-    if engine.stale_for_error(&look, &engine.clock.read()).is_none() {
-        return forward(engine, origin, asked, body, status).await;
-    }
-    let spare = (!engine.shared.peek_tells_all).then(|| origin.clone());
-    let head = engine.marked(Arc::clone(&asked));
-    let mut sending = pin!(origin.send(Request::from_parts(head, body)));
-    let in_time = match early {
-        Some(early) => timeout_at(early, &mut sending).await.ok(),
-        None => Some((&mut sending).await),
-    };
-    let has_failed = match &in_time {
-        Some(Ok(response)) => reuse::is_origin_failure(response.status()),
-        Some(Err(_)) | None => true,
-    };
-    if has_failed && let Some((landed, supply)) = engine.stale_for_all(&look) {
-        let again = || Some((spare?, engine.spare.body()?));
-        let supply = engine.mended(supply, &asked, (&landed.key, &landed.head), again);
-        return Ok(engine.share(&asked, landed, supply, FromOrigin::default(), status));
-    }
-    let sent = match in_time {
-        Some(sent) => sent,
-        None => sending.await,
-    };
-    Ok(engine.exit(sent?.map(CacheBody::forwarded), status))
-}
-
 impl Engine {
     /// The client's request as it is forwarded.
     pub(super) fn marked(&self, asked: Arc<Asked>) -> request::Parts {
@@ -399,7 +342,7 @@ impl Engine {
     }
 
     /// The answer from a response that anyone may have.
-    fn share<B>(
+    pub(super) fn share<B>(
         &self,
         asked: &Asked,
         landed: Landed,
