@@ -10,6 +10,7 @@ use std::{
     cell::RefCell,
     convert::Infallible,
     future::{Future, pending},
+    io::ErrorKind,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, Weak,
@@ -32,7 +33,23 @@ const CAPACITY: u64 = 256 << 20;
 pub(crate) struct Watched {
     inner: DiskStore,
     work: Arc<Work>,
-    _directory: TempDir,
+    _directory: Directory,
+}
+
+struct Directory(TempDir);
+
+impl Drop for Directory {
+    /// The store closes in the background, and may come with a last file while its directory is removed.
+    fn drop(&mut self) {
+        for _ in 0..1000 {
+            match std::fs::remove_dir_all(self.0.path()) {
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                _ => return,
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -85,7 +102,7 @@ impl Watched {
             works.retain(|work| work.strong_count() > 0);
             works.push(Arc::downgrade(&work));
         });
-        Self { inner, work, _directory: directory }
+        Self { inner, work, _directory: Directory(directory) }
     }
 
     pub(crate) fn len(&self) -> u64 {
