@@ -232,3 +232,26 @@ fn tree(text: &str) -> (Vec<Vec<String>>, &str) {
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
+
+/// An example has no test program of its own, so that tests in a file that `tests/edge.rs` does not name would never run.
+#[test]
+fn the_tests_of_edge_are_run() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file));
+    let (program, named) = (read("examples/edge/main.rs"), read("tests/edge.rs"));
+    let (program, named) = (program.expect("the program"), named.expect("its tests"));
+    let mut found = 0;
+    for module in program.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';')) {
+        // A folder names its own files.
+        let folder = format!("examples/edge/{module}/mod.rs");
+        let (name, has_tests) = match read(&format!("examples/edge/{module}.rs")) {
+            Ok(text) => (format!("examples/edge/{module}.rs"), text.contains("#[cfg(test)]")),
+            Err(_) => (folder, true),
+        };
+        if has_tests {
+            assert!(named.contains(&format!("\"../{name}\"")), "{name} is not in tests/edge.rs");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "the tests are found: {found}");
+}

@@ -130,6 +130,9 @@ mod size;
 #[path = "../examples/edge/stream.rs"]
 mod stream;
 #[allow(dead_code)]
+#[path = "../examples/edge/timer.rs"]
+mod timer;
+#[allow(dead_code)]
 #[path = "../examples/edge/upload.rs"]
 mod upload;
 #[allow(dead_code)]

@@ -46,11 +46,14 @@ pub(crate) fn admit(head: &mut Parts) -> Result<(), Refusal> {
 
 /// HTTP/2 may have its cookies in several lines, which are one line everywhere else (RFC 9113 §8.2.3).
 fn join_cookies(head: &mut Parts) {
-    let lines = head.headers.get_all(header::COOKIE);
-    if head.version != Version::HTTP_2 || lines.iter().nth(1).is_none() {
+    if head.version != Version::HTTP_2 {
         return;
     }
+    let lines = head.headers.get_all(header::COOKIE);
     let lines: Vec<_> = lines.iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() < 2 {
+        return;
+    }
     // What stands between two values may stand in a value.
     if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
         head.headers.insert(header::COOKIE, joined);

@@ -49,6 +49,7 @@ mod signals;
 mod size;
 mod store;
 mod stream;
+mod timer;
 mod upgrade;
 mod upload;
 mod upstream;

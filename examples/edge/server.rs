@@ -26,6 +26,7 @@ use crate::front::Front;
 use crate::rarely::Rarely;
 use crate::signals::Signals;
 use crate::stream::{self, Peer, Stream};
+use crate::timer::ConnectionTimer;
 use crate::upgrade::Tunnels;
 use crate::warning::warn;
 
@@ -57,7 +58,6 @@ pub(crate) async fn serve<S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let builder = Arc::new(builder());
     let graceful = GracefulShutdown::new();
     let cut = watch::Sender::new(false);
     loop {
@@ -68,9 +68,9 @@ pub(crate) async fn serve<S, B>(
         match accepted {
             Ok((tcp, _)) => {
                 let peer = Arc::new(Peer::new(patience));
-                let (builder, front) = (Arc::clone(&builder), front.clone());
+                let front = front.clone();
                 let (watcher, cut) = (graceful.watcher(), cut.subscribe());
-                tokio::spawn(async move { client(tcp, peer, &builder, front, watcher, cut).await });
+                tokio::spawn(async move { client(tcp, peer, front, watcher, cut).await });
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -100,11 +100,12 @@ pub(crate) async fn serve<S, B>(
     let _ = timeout(CUT_TIMEOUT, cut.closed()).await;
 }
 
+/// For one connection.
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
+        .timer(ConnectionTimer::default())
         .header_read_timeout(REQUEST_TIMEOUT)
         // A client may close its side after the request and still wait for the response.
         .half_close(true);
@@ -119,7 +120,6 @@ fn builder() -> auto::Builder<TokioExecutor> {
 async fn client<S, B>(
     tcp: TcpStream,
     peer: Arc<Peer>,
-    builder: &auto::Builder<TokioExecutor>,
     front: Front<S>,
     watcher: Watcher,
     mut cut: watch::Receiver<bool>,
@@ -133,7 +133,7 @@ async fn client<S, B>(
     // If it fails the connection is gone already, and hyper will see that.
     let _ = tcp.set_nodelay(true);
     let tcp = Arc::new(tcp);
-    connection(&tcp, &peer, builder, front, watcher, &mut cut).await;
+    connection(&tcp, &peer, front, watcher, &mut cut).await;
     if let Some(hearing) = stream::hear_out(tcp, &peer) {
         tokio::select! {
             () = Box::pin(hearing) => {}
@@ -145,7 +145,6 @@ async fn client<S, B>(
 async fn connection<S, B>(
     tcp: &Arc<TcpStream>,
     peer: &Arc<Peer>,
-    builder: &auto::Builder<TokioExecutor>,
     front: Front<S>,
     watcher: Watcher,
     cut: &mut watch::Receiver<bool>,
@@ -164,6 +163,7 @@ async fn connection<S, B>(
         })
     };
     let io = TokioIo::new(Stream::new(Arc::clone(tcp), Arc::clone(peer)));
+    let builder = builder();
     let connection = builder.serve_connection_with_upgrades(io, service);
     let mut connection = pin!(watcher.watch(connection));
 
