@@ -153,9 +153,12 @@ function request()
 end
 `)
 
+/** What `edge` sets for itself: the allocator is the same for all of ours. */
+const env = { MIMALLOC_PURGE_DELAY: '1000', ...process.env }
+
 const started = []
 function start(processor, command) {
-  const child = spawn('taskset', ['-c', String(processor), ...command], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn('taskset', ['-c', String(processor), ...command], { env, stdio: ['ignore', 'ignore', 'pipe'] })
   child.errors = ''
   child.stderr.on('data', data => (child.errors += data))
   child.on('exit', code => (child.gone = code ?? 'a signal'))

@@ -10,6 +10,7 @@
 //! What is to be done is a `plan`, which `build` makes services of.
 
 mod admin;
+mod allocator;
 mod args;
 mod body;
 #[cfg_attr(not(feature = "origins"), allow(dead_code, reason = "only files name buckets"))]
@@ -63,7 +64,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tower::Layer;
@@ -86,10 +86,6 @@ use crate::signals::Hangups;
 use crate::signals::Signals;
 use crate::upgrade::Tunnels;
 
-/// What is stored lives long between what lives for one request only. With the allocator of the GNU C library a miss costs nearly a third more CPU time (`benches/README.md`).
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
-
 /// What is to be done, and what belongs to it.
 struct Start {
     plan: Plan,
@@ -108,6 +104,7 @@ fn main() -> ExitCode {
         Ok(Command::Version) => return print(concat!("edge ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(message) => return fail(2, &format!("{message}\nTry 'edge --help'.")),
     };
+    allocator::make_patient();
     let start = match Start::of(args) {
         Ok(start) => start,
         Err(failure) => return failure,

@@ -9,6 +9,10 @@ pub(crate) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// Of a write to somebody who is gone, which is an error for the writer and no more. Rust begins a
+    /// program so, but one that could not begin anew (`allocator`) would be killed by it.
+    #[cfg(unix)]
+    _pipe: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -19,6 +23,7 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            _pipe: signal(SignalKind::pipe())?,
         })
     }
 

@@ -2,8 +2,14 @@
 
 use std::io::BufRead;
 use std::net::TcpStream;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
+#[cfg(target_os = "linux")]
+use std::process::Command;
 use std::sync::mpsc;
 
+#[cfg(target_os = "linux")]
+use crate::support::program;
 use crate::support::{Edge, Origin, PATIENCE, run};
 
 #[test]
@@ -59,6 +65,42 @@ fn without_an_origin_there_is_one_to_play_with() {
         );
         assert_eq!((part.status(), &part.body[..]), (206, &b"012\n0"[..]));
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_freed_stays_for_a_moment_unless_an_operator_says_else() {
+    const DELAY: &str = "MIMALLOC_PURGE_DELAY";
+    let mut command = Command::new(program());
+    command.env_remove(DELAY).env("ELSE", "kept");
+    let edge = Edge::of(command, &["--memory", "1MiB", "--preset", "rfc9111"]);
+    assert_eq!(edge.variable(DELAY).as_deref(), Some("1000"));
+    // It began anew, with all that it was given: the one that is asked is the one that was started.
+    assert_eq!(edge.variable("ELSE").as_deref(), Some("kept"));
+    assert_eq!(edge.get("/").status(), 200);
+
+    let edge = Edge::within(&[(DELAY, "20")], &[]);
+    assert_eq!(edge.variable(DELAY).as_deref(), Some("20"));
+}
+
+/// Its file is gone, so that it cannot begin anew.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_that_cannot_begin_anew_goes_on_and_survives_clients_that_go() {
+    const DELAY: &str = "MIMALLOC_PURGE_DELAY";
+    const SIGPIPE: u64 = 1 << 12;
+    let link = program().with_file_name(format!("edge-{}", std::process::id()));
+    std::fs::hard_link(program(), &link).expect("a link to the program");
+    let file = std::fs::File::open(&link).expect("the program");
+    std::fs::remove_file(&link).expect("the link is ours");
+    let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    let mut command = Command::new(path);
+    command.env_remove(DELAY);
+    let edge = Edge::of(command, &["--memory", "1MiB"]);
+    assert_eq!(edge.variable(DELAY), None);
+    assert_eq!(edge.get("/").status(), 200);
+    let set = |name| u64::from_str_radix(&edge.status(name), 16).expect("a set of signals");
+    assert_ne!((set("SigCgt") | set("SigIgn")) & SIGPIPE, 0, "a write to who is gone kills it");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The built example, beside the directory of this test.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps");
     let name = format!("edge{}", std::env::consts::EXE_SUFFIX);
@@ -61,13 +61,18 @@ impl Edge {
 
     /// With these variables of the environment.
     pub(crate) fn within(variables: &[(&str, &str)], args: &[&str]) -> Self {
-        let mut child = Command::new(program())
-            .envs(variables.iter().copied())
+        let mut command = Command::new(program());
+        // Freed memory goes back at once: a peak is what `edge` holds, not what its allocator keeps.
+        command.env("MIMALLOC_PURGE_DELAY", "0").envs(variables.iter().copied());
+        Self::of(command, args)
+    }
+
+    /// With the environment of `command`, and these arguments.
+    pub(crate) fn of(mut command: Command, args: &[&str]) -> Self {
+        let mut child = command
             .args(["--listen", "127.0.0.1:0"])
             .args(args)
             .env("EDGE_ADMIN_TOKEN", TOKEN)
-            // Freed memory goes back at once: a peak is what `edge` holds, not what its allocator keeps.
-            .env("MIMALLOC_PURGE_DELAY", "0")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -140,13 +145,31 @@ impl Edge {
         self.child.wait().expect("the program can be waited for").code()
     }
 
+    /// A variable of the environment that the process began with.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        let path = format!("/proc/{}/environ", self.child.id());
+        let environment = std::fs::read(path).expect("the process runs");
+        let before = format!("{name}=");
+        let found = environment.split(|byte| *byte == 0).find_map(|variable| {
+            variable.strip_prefix(before.as_bytes()).map(String::from_utf8_lossy)
+        });
+        found.map(String::from)
+    }
+
     #[cfg(target_os = "linux")]
     pub(crate) fn peak_memory_kib(&self) -> u64 {
+        self.status("VmHWM").parse().expect("a number")
+    }
+
+    /// The first word of what the system tells of the process under this name.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn status(&self, name: &str) -> String {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).expect("a running process");
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
-        let number = line.split_whitespace().nth(1).expect("a number");
-        number.parse().expect("a number")
+        let told = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let word = told.and_then(|told| told.split_whitespace().next());
+        word.expect("it is told").to_owned()
     }
 }
 
