@@ -78,8 +78,9 @@ impl<'a> Turn<'a> {
     pub(super) fn alone_from_here(self, outdated: &'a Outdated, key: &'a CacheKey) -> Alone<'a> {
         let stripe = self.stripe;
         stripe.alone().push(key.hash64());
+        // With this turn, which ends now. Read while it lasts: the one behind it may have ended by the time it is gone.
+        let writes = stripe.writes.load(Ordering::SeqCst).wrapping_add(1);
         drop(self);
-        let writes = stripe.writes.load(Ordering::SeqCst);
         Alone { stripe, writes, outdated, key, is_settled: false }
     }
 }
