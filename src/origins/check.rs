@@ -4,8 +4,13 @@ use super::{
     failover::Members,
     health::{Change, Reporter},
 };
-use futures_util::future::join_all;
-use std::{future::Future, sync::Arc, time::Duration};
+use futures_util::{FutureExt, future::join_all};
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     task::JoinHandle,
     time::{self, Instant, MissedTickBehavior},
@@ -21,7 +26,7 @@ impl Drop for Checks {
     }
 }
 
-/// Checks all origins at once, and again when the time is over. A check that takes longer than that has failed.
+/// Checks all origins at once, and again when the time is over. A check that takes longer than that has failed, and so has one that panics.
 pub(crate) fn start<S, C, F>(members: Arc<Members<S>>, every: Duration, check: C) -> Arc<Checks>
 where
     S: Clone + Send + Sync + 'static,
@@ -36,8 +41,9 @@ where
         loop {
             ticks.tick().await;
             let checks = members.all.iter().map(|member| {
-                let checked = time::timeout(every, check(member.service.clone()));
-                async move { (member, checked.await.unwrap_or(false)) }
+                let call = AssertUnwindSafe(|| check(member.service.clone()));
+                let begun = catch_unwind(call).ok();
+                async move { (member, ends_well(begun, every).await) }
             });
             for (member, is_well) in join_all(checks.collect::<Vec<_>>()).await {
                 let change = if is_well {
@@ -49,6 +55,13 @@ where
             }
         }
     })))
+}
+
+/// The rest of a check, unless it panicked at once.
+async fn ends_well<F: Future<Output = bool>>(begun: Option<F>, limit: Duration) -> bool {
+    let Some(check) = begun else { return false };
+    let checked = time::timeout(limit, AssertUnwindSafe(check).catch_unwind()).await;
+    matches!(checked, Ok(Ok(true)))
 }
 
 /// Tells the operator that an origin goes, or comes back.

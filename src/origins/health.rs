@@ -127,7 +127,7 @@ impl Health {
         reporter: Reporter,
     ) -> Change {
         let down = |failed_probes| State::Down {
-            until: now.checked_add(policy.nth_pause(failed_probes)).unwrap_or(now),
+            until: now + policy.nth_pause(failed_probes),
             failed_probes,
             probe: None,
         };

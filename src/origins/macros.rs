@@ -25,8 +25,8 @@ macro_rules! group {
                 ))
             }
 
-            /// Also checks each origin every so often: `check` gets its service and says whether it is well. A check that fails, or that takes
-            /// longer than `every`, counts as a request that fails; one that succeeds ends the pause of an origin that is skipped.
+            /// Also checks each origin every so often: `check` gets its service and says whether it is well. A check that fails, that takes
+            /// longer than `every`, or that panics, counts as a request that fails; one that succeeds ends the pause of an origin that is skipped.
             ///
             /// The checks are made by a task that ends when the last clone of this group is dropped. Replaces an earlier check.
             ///

@@ -32,6 +32,9 @@ pub struct FailoverPolicy {
     pub(crate) longest_pause: Duration,
 }
 
+/// A pause that an operator meant as "for ever"; an instant that far ahead still exists.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 const UNHEALTHY: [StatusCode; 3] =
     [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
 
@@ -96,9 +99,9 @@ impl FailoverPolicy {
         self
     }
 
-    /// The pause after so many failed probes.
+    /// The pause after so many failed probes, as long as can be told.
     pub(crate) fn nth_pause(&self, failed_probes: u32) -> Duration {
         let factor = 1_u32.checked_shl(failed_probes).unwrap_or(u32::MAX);
-        self.pause.saturating_mul(factor).min(self.longest_pause)
+        self.pause.saturating_mul(factor).min(self.longest_pause).min(LONGEST_PAUSE)
     }
 }

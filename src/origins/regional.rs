@@ -8,7 +8,7 @@ use crate::{
     semantics::{fields, invalidation},
 };
 use futures_util::future::join_all;
-use http::{Method, Request, Response, Uri, header::UPGRADE, request::Parts, uri::Scheme};
+use http::{Method, Request, Response, Uri, header::UPGRADE, request::Parts};
 use http_body_util::Either;
 use std::{
     fmt,
@@ -129,17 +129,12 @@ impl<R, O> Regional<R, O> {
 }
 
 impl Rules {
-    /// What the answer to this request would be about; nothing if nobody has to know.
-    fn targets(&self, head: &Parts) -> Vec<Uri> {
+    /// What the answer to this request would be about, if anybody has to know.
+    fn target(&self, head: &Parts) -> Option<Uri> {
         if self.tells.is_empty() || !invalidation::is_unsafe(&head.method) {
-            return Vec::new();
+            return None;
         }
-        // On the way to the region the target loses its scheme: what is https here may lie under http there.
-        let Some(own) = KeyPolicy::default().target_uri(head) else { return Vec::new() };
-        let other = if own.scheme() == Some(&Scheme::HTTPS) { Scheme::HTTP } else { Scheme::HTTPS };
-        let mut parts = own.clone().into_parts();
-        parts.scheme = Some(other);
-        std::iter::once(own).chain(Uri::from_parts(parts).ok()).collect()
+        KeyPolicy::default().target_uri(head)
     }
 
     async fn tell(&self, changed: Changed) {
@@ -176,13 +171,15 @@ where
             });
         }
         let (head, body) = request.into_parts();
-        let (rules, targets, method) =
-            (Arc::clone(&self.rules), self.rules.targets(&head), head.method.clone());
+        let (rules, target, method) =
+            (Arc::clone(&self.rules), self.rules.target(&head), head.method.clone());
         let answer = self.origin.clone().oneshot(Request::from_parts(head, body));
         ResponseFuture::of(async move {
             let response = answer.await?;
+            // On the way to the region a target loses its scheme: what is https here may lie under http there.
             if invalidation::invalidates(&method, response.status())
-                && let Some(changed) = Changed::of_answer(&targets, response.headers())
+                && let Some(target) = target
+                && let Some(changed) = Changed::of_answer(&target, response.headers())
             {
                 rules.tell(changed).await;
             }

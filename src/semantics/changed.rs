@@ -1,5 +1,5 @@
 //! What the answer to an unsafe request makes invalid, for caches that have not seen it (RFC 9111 section 4.4, RFC 9875 section 3).
-use super::{groups, invalidation};
+use super::{groups, invalidation, twins::twins};
 use http::{HeaderMap, Uri};
 
 /// What the answer to an unsafe request makes invalid: URIs, and groups of their origin. A cache that the answer did not pass is told of it by
@@ -52,15 +52,17 @@ impl Changed {
         &self.groups
     }
 
-    /// What these fields of an answer say. There are several targets where nobody knows which scheme was meant; `None` if there is none.
+    /// What these fields of the answer to a request for `target` say, for caches that may know what is https here as http: all of it under both schemes. `None` if the target is not
+    /// absolute.
     #[cfg_attr(not(feature = "origins"), allow(dead_code, reason = "only they need it"))]
-    pub(crate) fn of_answer(targets: &[Uri], headers: &HeaderMap) -> Option<Self> {
-        let (first, others) = targets.split_first()?;
-        let mut changed = Self::new(first.clone());
+    pub(crate) fn of_answer(target: &Uri, headers: &HeaderMap) -> Option<Self> {
+        let targets = twins(target);
+        // The answer may speak of either origin, and in its own words.
         let named = targets.iter().flat_map(|target| invalidation::named_uris(target, headers));
-        for uri in others.iter().cloned().chain(named) {
-            changed = changed.uri(uri);
-        }
+        let named: Vec<Uri> = named.flat_map(|uri| twins(&uri)).collect();
+        let mut uris = targets.into_iter().chain(named);
+        let first = Self::new(uris.next()?);
+        let mut changed = uris.fold(first, Self::uri);
         changed.groups = groups::listed(headers, &groups::CACHE_GROUP_INVALIDATION);
         Some(changed)
     }

@@ -24,4 +24,5 @@ pub(crate) mod storing;
 pub(crate) mod survey;
 pub(crate) mod targeted;
 pub(crate) mod trailers;
+mod twins;
 pub(crate) mod validation;

@@ -4,6 +4,13 @@ use crate::{
     told::{Group, counts, named, origins, told},
 };
 use http::Request;
+use std::{
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use tower::ServiceExt;
 use tower_cdn::origins::OriginGroup;
 
@@ -71,6 +78,35 @@ async fn a_check_that_takes_too_long_has_failed() {
     assert_eq!(told(client.get("/")).await, "200 page (a=skipped, b=200)");
     assert!(b.count() > 3, "a slow one does not hold up the others");
     assert_eq!(a.under_way(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_panics_has_failed_and_is_made_again() {
+    for is_at_once in [false, true] {
+        let o @ [a, b] = &origins();
+        are_well(o);
+        let panics = Arc::new(AtomicBool::new(true));
+        let with_panics = {
+            let panics = Arc::clone(&panics);
+            move |origin: Origin| {
+                let now = panics.load(Ordering::SeqCst);
+                let broken = move || -> bool { resume_unwind(Box::new("the check panics")) };
+                let early = now && is_at_once && broken();
+                async move { early || now && broken() || check(origin).await }
+            }
+        };
+        let group = OriginGroup::new(named(o)).check(seconds(2), with_panics);
+        let client = Client::new(group);
+        settle().await;
+        assert_eq!(counts(o), [0, 0], "all of the first round panic");
+        panics.store(false, Ordering::SeqCst);
+        a.always("/health", |_| answer(503));
+        for _ in 0..2 {
+            pass(2).await;
+        }
+        assert_eq!(told(client.get("/")).await, "200 page (a=skipped, b=200)", "three failures");
+        assert_eq!(b.count(), 3, "two checks and a request");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -177,3 +177,18 @@ async fn clones_share_what_they_know() {
     }
     assert_eq!(told(Client::new(group).get("/")).await, "200 second (a=skipped, b=200)");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_without_end_is_one() {
+    let o @ [a, b] = &origins();
+    a.always("/", |_| fail());
+    b.always("/", |_| ok("second"));
+    let forever = FailoverPolicy::default().failures(1).pause(Duration::MAX, Duration::MAX);
+    let client = group_of(forever, o);
+    assert_eq!(told(client.get("/")).await, "200 second (a=failed, b=200)");
+    for _ in 0..3 {
+        assert_eq!(told(client.get("/")).await, "200 second (a=skipped, b=200)");
+        pass_for(seconds(365 * 24 * 60 * 60)).await;
+    }
+    assert_eq!(a.count(), 1);
+}

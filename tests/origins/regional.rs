@@ -481,9 +481,8 @@ async fn tags_reach_the_edge_where_the_region_passes_them_on() {
     assert_eq!(t.told(0, "/").await, "200 newest (uri-miss)");
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_region_is_told_of_both_schemes() {
-    // On the way there, over a connection, the target loses its own.
+/// What a region is told of when this is the answer to a POST.
+async fn told_of(target: &str, says: Answer) -> Vec<String> {
     let (region, origin) = (Origin::new(), Origin::new());
     let told = Arc::new(Mutex::new(Vec::new()));
     let tells = {
@@ -494,9 +493,63 @@ async fn the_region_is_told_of_both_schemes() {
         }
     };
     let client = Client::new(Regional::new(region, origin.clone()).tells(tells));
-    origin.says("/a", answer(204));
-    client.ask("POST", "https://h/a").await;
-    assert_eq!(*told.lock().unwrap(), ["https://h/a", "http://h/a"]);
+    origin.says("/a", says);
+    client.ask("POST", target).await;
+    let told = told.lock().unwrap();
+    told.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_region_is_told_of_both_schemes() {
+    // On the way there, over a connection, the target loses its own.
+    assert_eq!(told_of("https://h/a", answer(204)).await, ["https://h/a", "http://h/a"]);
+    assert_eq!(told_of("http://h/a", answer(204)).await, ["http://h/a", "https://h/a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_it_is_of_what_the_answer_names_with_its_scheme() {
+    let a = ["https://h/a", "http://h/a"];
+    for field in ["location", "content-location"] {
+        for item in ["https://h/item", "https://h:443/item", "//h/item", "/item", "item"] {
+            let told = told_of(a[0], answer(303).header(field, item)).await;
+            assert_eq!(told[..2], a);
+            for both in ["https://h/item", "http://h/item"] {
+                let times = told.iter().filter(|uri| *uri == both).count();
+                assert_eq!(times, 1, "{field}: {item}: {told:?}");
+            }
+        }
+        let elsewhere = answer(303).header(field, "https://other/item");
+        assert_eq!(told_of(a[0], elsewhere).await, a, "another origin's");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_that_goes_without_saying_is_told_as_none() {
+    // The edge's cache leaves it out of what it asks the region for.
+    for target in ["https://h:443/a", "http://h:80/a", "http://h:443/a", "https://h:80/a"] {
+        let told = told_of(target, answer(204)).await;
+        for both in ["https://h/a", "http://h/a"] {
+            let times = told.iter().filter(|uri| *uri == both).count();
+            assert_eq!(times, 1, "{target}: {told:?}");
+        }
+    }
+    let told = told_of("http://h:443/a", answer(204)).await;
+    assert!(told.contains(&"http://h:443/a".to_owned()), "it says something there: {told:?}");
+    let told = told_of("https://h:8443/a", answer(204)).await;
+    assert_eq!(told, ["https://h:8443/a", "http://h:8443/a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_region_forgets_what_it_had_without_the_port_and_the_scheme() {
+    let clock = Clock::tokio();
+    let (region, origin) = (layer(policy("region"), &clock), Origin::new());
+    origin.always("/item", |_| ok("item").max_age(1000));
+    let asked_there = Client::new(region.layer(origin.clone()));
+    assert_eq!(asked_there.get("http://h/item").told().await, "200 item (uri-miss)");
+    origin.says("/new", answer(303).header("location", "https://h/item"));
+    let tier = Regional::new(region.layer(origin.clone()), origin.clone()).tells(region.handle());
+    assert_eq!(Client::new(tier).ask("POST", "https://h:443/new").await.status, 303);
+    assert_eq!(asked_there.get("http://h/item").told().await, "200 item (uri-miss)");
 }
 
 #[tokio::test(start_paused = true)]
