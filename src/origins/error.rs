@@ -46,6 +46,9 @@ enum Kind {
     #[cfg(feature = "client")]
     #[error("an origin needs a scheme that can be spoken, and a host: {0}")]
     Unusable(http::Uri),
+    #[cfg(feature = "client")]
+    #[error("client broke off its request")]
+    BrokenOff,
     #[cfg(feature = "s3")]
     #[error("bucket cannot be used")]
     Misconfigured,
@@ -87,6 +90,12 @@ impl OriginError {
         Self { source: Some(error.into()), ..Self::new(kind) }
     }
 
+    /// It came after the client had broken off what it sends.
+    #[cfg(feature = "client")]
+    pub(crate) fn of_broken_upload(self) -> Self {
+        Self { kind: Kind::BrokenOff, ..self }
+    }
+
     #[cfg(feature = "client")]
     pub(crate) fn unusable(origin: http::Uri) -> Self {
         Self::new(Kind::Unusable(origin))
@@ -101,6 +110,15 @@ impl OriginError {
     pub(crate) fn after(mut self, attempts: Attempts) -> Self {
         self.attempts = attempts;
         self
+    }
+
+    /// The client has failed, and not the origin.
+    pub(crate) fn is_of_broken_upload(&self) -> bool {
+        match self.kind {
+            #[cfg(feature = "client")]
+            Kind::BrokenOff => true,
+            _ => false,
+        }
     }
 
     /// The last origin that was asked did not answer in time.

@@ -1,7 +1,10 @@
 //! One request, and the origins that are asked until one answers well.
 use super::{
-    Attempt, Attempts, FailoverPolicy, OriginError, OriginName, Outcome, check, health::Permit,
-    member::Member, meter::Measured, repeat::Outgoing,
+    Attempt, Attempts, FailoverPolicy, OriginError, OriginName, Outcome, check,
+    health::{Change, Permit},
+    member::Member,
+    meter::Measured,
+    repeat::Outgoing,
 };
 use crate::BoxError;
 use http::{Request, Response};
@@ -79,14 +82,12 @@ impl<S> Members<S> {
     {
         let limit = request.is_repeatable().then_some(self.policy.timeout);
         let (answer, measured) = member.send(request.next(), limit).await;
-        let is_unwell =
-            answer.as_ref().map_or(true, |r| self.policy.unhealthy.contains(&r.status()));
-        let change = if is_unwell {
-            permit.failed(&self.policy, Instant::now())
+        let says_nothing = answer.as_ref().is_err_and(OriginError::is_of_broken_upload);
+        if says_nothing {
+            drop(permit);
         } else {
-            permit.succeeded()
-        };
-        check::log(&member.name, change);
+            check::log(&member.name, self.report(permit, &answer));
+        }
         told.asked = told.asked.saturating_add(1);
         let outcome = match &answer {
             Ok(response) => Outcome::Answered(response.status()),
@@ -95,7 +96,9 @@ impl<S> Members<S> {
         };
         told.attempt(member, outcome);
         let is_well = answer.as_ref().is_ok_and(|r| !self.policy.statuses.contains(&r.status()));
-        if is_well {
+        if says_nothing {
+            measured.says_nothing();
+        } else if is_well {
             measured.answered();
         } else {
             told.failed.push(measured.failed());
@@ -105,6 +108,13 @@ impl<S> Members<S> {
             Err(error) => told.error = Some(error),
         }
         is_well
+    }
+
+    /// What the answer says of the origin's health.
+    fn report<B>(&self, permit: Permit, answer: &Result<Response<B>, OriginError>) -> Change {
+        let is_unwell =
+            answer.as_ref().map_or(true, |r| self.policy.unhealthy.contains(&r.status()));
+        if is_unwell { permit.failed(&self.policy, Instant::now()) } else { permit.succeeded() }
     }
 
     /// The origin whose pause ends first. All are skipped, so none is better.

@@ -44,6 +44,8 @@ enum End {
     Left,
     Answered,
     Failed,
+    /// It says nothing of the origin.
+    Void,
 }
 
 impl Meter {
@@ -96,6 +98,11 @@ impl Measured {
         self.end = End::Answered;
     }
 
+    /// What came of it is not the origin's doing: it is as if it had not been sent.
+    pub(crate) fn says_nothing(mut self) {
+        self.end = End::Void;
+    }
+
     /// It was not. What that costs shows when this is dropped: as soon as the request has its answer, from whomever.
     pub(crate) fn failed(mut self) -> Self {
         self.end = End::Failed;
@@ -107,13 +114,14 @@ impl Drop for Measured {
     fn drop(&mut self) {
         let now = Instant::now();
         let took = now.saturating_duration_since(self.sent).as_secs_f64();
+        let mut estimate = self.meter.lock();
+        estimate.waiting = estimate.waiting.saturating_sub(1);
         let latency = match self.end {
             End::Answered => took,
             End::Left => took.max(self.before),
             End::Failed => (took * FAILURE).max(self.before),
+            End::Void => return,
         };
-        let mut estimate = self.meter.lock();
-        estimate.waiting = estimate.waiting.saturating_sub(1);
         estimate.observe(latency, now);
     }
 }
@@ -175,5 +183,15 @@ mod tests {
         assert_eq!(cost(&meter), 5000, "what it has cost counts ten times");
         asked(&meter, 7000, drop).await;
         assert_eq!(cost(&meter), 7000, "left after it was slow");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_says_nothing_changes_nothing() {
+        let meter = Meter::new();
+        asked(&meter, 1000, Measured::answered).await;
+        let one = meter.start();
+        advance(Duration::from_secs(10)).await;
+        one.says_nothing();
+        assert_eq!(cost(&meter), 368, "neither quick nor slow, and no longer waited for");
     }
 }

@@ -54,6 +54,7 @@
 //!
 //! # Cancel safety
 //! Dropping a response future drops the request to the origin that is being asked. It counts neither for nor against the health of that origin.
+//! Nor does an upload to an `HttpOrigin` (feature `client`) that its client breaks off.
 #[macro_use]
 mod macros;
 

@@ -4,6 +4,7 @@ use crate::{
     told::told,
 };
 use http::{Request, Uri};
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper_util::{
     client::legacy::connect::{Connected, Connection},
     rt::TokioIo,
@@ -23,7 +24,7 @@ use tokio::{
 use tower::{Service, ServiceExt, service_fn};
 use tower_cdn::{
     DoNotStore,
-    origins::{HttpBody, HttpOrigin, HttpOriginBuilder, OriginError, OriginGroup},
+    origins::{Attempts, HttpBody, HttpOrigin, HttpOriginBuilder, OriginError, OriginGroup},
 };
 
 /// The client's end of a pipe.
@@ -399,6 +400,31 @@ async fn the_group_takes_the_timeouts_of_connections_for_what_they_are() {
     pass(3).await;
     says(&mut well_server.accept().await, HELLO).await;
     assert_eq!(asked.await.unwrap(), "200 hello (dead=failed, slow=timeout, well=200)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn uploads_that_clients_break_off_say_nothing_of_the_origin() {
+    let (a, mut server) = origin_of(HttpOrigin::builder());
+    let (b, mut other) = origin_of(HttpOrigin::builder());
+    let group = OriginGroup::new([("a", a), ("b", b)]);
+    for _ in 0..3 {
+        let (body, feed) = OriginBody::fed();
+        feed.chunk("half");
+        let upload = Request::post("http://a/").body(body.boxed_unsync()).unwrap();
+        let asked = tokio::spawn(group.clone().oneshot(upload));
+        let mut pipe = server.accept().await;
+        assert!(sent(&mut pipe).await.ends_with("\r\n4\r\nhalf\r\n"));
+        feed.breaks();
+        let error = asked.await.unwrap().err().unwrap();
+        assert_eq!(error.to_string(), "client broke off its request");
+        assert_eq!(error.attempts().to_string(), "a=failed");
+    }
+    let question = Request::get("http://a/").body(UnsyncBoxBody::default()).unwrap();
+    let asked = tokio::spawn(group.oneshot(question));
+    assert!(other.is_idle().await, "nobody else was asked");
+    says(&mut server.accept().await, HELLO).await;
+    let response = asked.await.unwrap().unwrap();
+    assert_eq!(response.extensions().get::<Attempts>().unwrap().to_string(), "a=200");
 }
 
 #[tokio::test]

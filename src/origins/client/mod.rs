@@ -21,7 +21,7 @@ use std::{
     error::Error,
     fmt, future,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -169,6 +169,7 @@ where
         connect: Duration,
     ) -> Result<Response<Incoming>, OriginError> {
         let ended = request.body_mut().ended();
+        let broke = request.body().broke();
         let mut connection = capture_connection(&mut request);
         let answer = pin!(self.client.clone().oneshot(request));
         let unconnected = pin!(async {
@@ -181,10 +182,14 @@ where
             _ = ended.await;
             time::sleep(self.shared.timeouts.first_byte).await;
         });
-        match select(answer, select(unconnected, too_late)).await {
+        let answer = match select(answer, select(unconnected, too_late)).await {
             Either::Left((answer, _)) => answer.map_err(OriginError::of_client),
             Either::Right(_) => Err(OriginError::timed_out()),
-        }
+        };
+        answer.map_err(|error| match broke.load(Ordering::Acquire) {
+            true => error.of_broken_upload(),
+            false => error,
+        })
     }
 }
 

@@ -1,8 +1,12 @@
-//! The body of a request on its way to an origin: it tells when it is over.
+//! The body of a request on its way to an origin: it tells when it is over, and whether it broke.
 use crate::BoxError;
 use http_body::{Body, Frame, SizeHint};
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 use tokio::sync::oneshot;
@@ -12,15 +16,16 @@ pub(super) struct Upload<Q> {
     body: Option<Pin<Box<Q>>>,
     /// Dropped at the end.
     ended: Option<oneshot::Sender<()>>,
+    broke: Arc<AtomicBool>,
 }
 
 impl<Q: Body> Upload<Q> {
     pub(super) fn of(body: Q) -> Self {
-        Self { body: (!body.is_end_stream()).then(|| Box::pin(body)), ended: None }
+        Self { body: (!body.is_end_stream()).then(|| Box::pin(body)), ..Self::empty() }
     }
 
     pub(super) fn empty() -> Self {
-        Self { body: None, ended: None }
+        Self { body: None, ended: None, broke: Arc::default() }
     }
 
     /// Resolves at the end of the body, or when it is dropped.
@@ -28,6 +33,11 @@ impl<Q: Body> Upload<Q> {
         let (sender, receiver) = oneshot::channel();
         self.ended = self.body.is_some().then_some(sender);
         receiver
+    }
+
+    /// Becomes true if the client breaks the body off.
+    pub(super) fn broke(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.broke)
     }
 }
 
@@ -45,7 +55,11 @@ where
     ) -> Poll<Option<Result<Frame<Q::Data>, BoxError>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = ready!(body.as_mut().poll_frame(cx));
-        if frame.is_none() || body.is_end_stream() {
+        let is_over = frame.is_none() || body.is_end_stream();
+        if let Some(Err(_)) = frame {
+            self.broke.store(true, Ordering::Release);
+        }
+        if is_over {
             self.ended = None;
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
