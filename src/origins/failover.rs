@@ -1,7 +1,7 @@
 //! One request, and the origins that are asked until one answers well.
 use super::{
     Attempt, Attempts, FailoverPolicy, OriginError, OriginName, Outcome, check,
-    health::{Change, Permit},
+    health::{Change, Permit, Standing},
     member::Member,
     meter::Measured,
     repeat::Outgoing,
@@ -44,8 +44,14 @@ impl<S> Members<S> {
         let method = request.method().clone();
         let mut request = Outgoing::new(request);
         let mut told = Told::default();
-        for member in order.iter().filter_map(|&n| self.all.get(n)) {
-            let Some(permit) = member.health.admit(Instant::now(), request.is_repeatable()) else {
+        let mut members = order.iter().filter_map(|&n| self.all.get(n));
+        while let Some(member) = members.next() {
+            let now = Instant::now();
+            // The last attempt is for one that is up.
+            let may_probe = request.is_repeatable()
+                && (told.asked.saturating_add(1) < self.policy.attempts
+                    || !members.clone().any(|later| later.health.standing(now) == Standing::Up));
+            let Some(permit) = member.health.admit(now, may_probe) else {
                 told.attempt(member, Outcome::Skipped);
                 continue;
             };

@@ -133,6 +133,45 @@ async fn an_unsafe_request_does_not_probe() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_one_attempt_does_not_spend_it_on_a_probe() {
+    let o @ [a, b] = &origins();
+    a.always("/", |_| fail());
+    b.always("/", |_| ok("second"));
+    let client = group_of(FailoverPolicy::default().attempts(1), o);
+    for _ in 0..3 {
+        assert_eq!(told(client.get("/")).await, "! origin failed (a=failed)");
+    }
+    for _ in 0..3 {
+        pass(60).await;
+        assert_eq!(told(client.get("/")).await, "200 second (a=skipped, b=200)");
+    }
+    b.always("/", |_| fail());
+    for _ in 0..3 {
+        assert_eq!(told(client.get("/")).await, "! origin failed (a=skipped, b=failed)");
+    }
+    a.always("/", |_| ok("first"));
+    assert_eq!(told(client.get("/")).await, "200 first (a=200)", "nobody else is up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_leave_an_attempt_for_who_is_up() {
+    let o @ [a, b, c, d] = &origins();
+    for origin in [a, b, c] {
+        origin.always("/", |_| fail());
+    }
+    d.always("/", |_| ok("fourth"));
+    let client = group(o);
+    for _ in 0..3 {
+        assert!(told(client.get("/")).await.starts_with("! origin failed"));
+    }
+    assert_eq!(told(client.get("/")).await, "200 fourth (a=skipped, b=skipped, c=skipped, d=200)");
+    pass(5).await;
+    assert_eq!(told(client.get("/")).await, "200 fourth (a=failed, b=failed, c=skipped, d=200)");
+    c.always("/", |_| ok("third"));
+    assert_eq!(told(client.get("/")).await, "200 third (a=skipped, b=skipped, c=200)", "its turn");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_recovery_all_begins_anew() {
     let ([a, _], client) = first_is_down().await;
     pass(5).await;

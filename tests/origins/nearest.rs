@@ -134,6 +134,25 @@ async fn the_next_best_one_if_it_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn probes_leave_an_attempt_for_who_is_up() {
+    let o @ [a, b, c, d] = &origins();
+    for origin in [a, b, c] {
+        origin.always("/", |_| fail());
+    }
+    d.always("/", |_| ok("d"));
+    let client = nearest(o);
+    for _ in 0..20 {
+        drop(client.get("/").outcome().await);
+    }
+    assert_eq!(told(client.get("/")).await, "200 d (d=200)", "the others are down");
+    pass(60).await;
+    for _ in 0..3 {
+        let told = told(client.get("/")).await;
+        assert!(told.starts_with("200 d"), "{told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn to_fail_quickly_is_not_to_be_quick() {
     let o @ [a, b] = &origins();
     let client = nearest(o);
