@@ -5,6 +5,7 @@ use super::{
     member::Member,
     meter::Measured,
     repeat::Outgoing,
+    unasked::Unasked,
 };
 use crate::BoxError;
 use http::{Request, Response};
@@ -87,8 +88,11 @@ impl<S> Members<S> {
         Q: Body + Default,
     {
         let limit = request.is_repeatable().then_some(self.policy.timeout);
-        let (answer, measured) = member.send(request.next(), limit).await;
-        let says_nothing = answer.as_ref().is_err_and(OriginError::is_of_broken_upload);
+        let (mut answer, measured) = member.send(request.next(), limit).await;
+        let says_nothing = match &mut answer {
+            Ok(response) => response.extensions_mut().remove::<Unasked>().is_some(),
+            Err(error) => error.is_of_broken_upload(),
+        };
         if says_nothing {
             drop(permit);
         } else {

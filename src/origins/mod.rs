@@ -54,7 +54,8 @@
 //!
 //! # Cancel safety
 //! Dropping a response future drops the request to the origin that is being asked. It counts neither for nor against the health of that origin.
-//! Nor does an upload to an `HttpOrigin` (feature `client`) that its client breaks off.
+//! Nor does an upload to an `HttpOrigin` (feature `client`) that its client breaks off, or what an `S3Origin` (feature `s3`) refuses
+//! by itself.
 #[macro_use]
 mod macros;
 
@@ -79,6 +80,7 @@ mod select;
 mod service;
 mod sharded;
 mod tell;
+mod unasked;
 
 pub use crate::OriginName;
 pub use attempts::{Attempt, Attempts, Outcome};

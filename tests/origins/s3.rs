@@ -175,8 +175,8 @@ async fn signatures_are_made_behind_the_cache() {
     assert!(origin.last().field("authorization").is_some());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_bucket_and_its_copy() {
+/// Two buckets with the object `a`, of which the first one fails.
+fn bucket_and_copy() -> ([Origin; 2], Client<OriginGroup<S3Origin<Http>>>) {
     let [first, copy] = [Origin::new(), Origin::new()];
     first.always("/one/a", |_| answer(503));
     copy.always("/two/a", |_| ok(""));
@@ -186,9 +186,33 @@ async fn a_bucket_and_its_copy() {
         S3Origin::new(scripted(origin), bucket).unwrap()
     };
     let group = OriginGroup::new([("eu", of(&first, "one", "eu")), ("us", of(&copy, "two", "us"))]);
-    assert_eq!(told(Client::new(group).get("/a")).await, "200  (eu=503, us=200)");
+    ([first, copy], Client::new(group))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_and_its_copy() {
+    let ([first, copy], client) = bucket_and_copy();
+    assert_eq!(told(client.get("/a")).await, "200  (eu=503, us=200)");
     assert!(first.last().field("authorization").unwrap().contains("/eu/s3/"));
     assert!(copy.last().field("authorization").unwrap().contains("/us/s3/"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_bucket_is_not_asked_says_nothing_of_it() {
+    let (_, client) = bucket_and_copy();
+    for _ in 0..3 {
+        assert_eq!(
+            told(client.get("/%zz")).await,
+            "400  (eu=400)",
+            "failures in a row all the same"
+        );
+        assert_eq!(told(client.get("/a")).await, "200  (eu=503, us=200)");
+    }
+    assert_eq!(told(client.get("/a")).await, "200  (eu=skipped, us=200)", "three in a row");
+    pass(5).await;
+    assert_eq!(told(client.get("/")).await, "404  (eu=404)");
+    assert_eq!(told(client.get("/a")).await, "200  (eu=503, us=200)", "the place is free to probe");
+    assert_eq!(told(client.get("/a")).await, "200  (eu=skipped, us=200)", "it is not back");
 }
 
 /// A server with a bucket of these objects, which takes requests of `id` only. It ends with the runtime of the test.

@@ -7,7 +7,7 @@ mod sign;
 pub use bucket::{S3Bucket, SignRequests};
 pub use credentials::S3Credentials;
 
-use super::{OriginError, ResponseFuture};
+use super::{OriginError, ResponseFuture, unasked::Unasked};
 use crate::BoxError;
 use bucket::Place;
 use http::{
@@ -149,8 +149,10 @@ where
     }
 }
 
+/// The bucket is not asked, so that its health is not told by this.
 fn refusal<B: Default>(status: StatusCode) -> Response<B> {
     let mut response = Response::new(B::default());
+    response.extensions_mut().insert(Unasked);
     *response.status_mut() = status;
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
