@@ -48,10 +48,11 @@ impl<S> Members<S> {
         let mut members = order.iter().filter_map(|&n| self.all.get(n));
         while let Some(member) = members.next() {
             let now = Instant::now();
-            // The last attempt is for one that is up.
-            let may_probe = request.is_repeatable()
-                && (told.asked.saturating_add(1) < self.policy.attempts
-                    || !members.clone().any(|later| later.health.standing(now) == Standing::Up));
+            let is_last = told.asked.saturating_add(1) == self.policy.attempts;
+            let is_other_up = || members.clone().any(|m| m.health.standing(now) == Standing::Up);
+            // The last of several attempts is for one that is up. Who has only one would never find out who is back.
+            let is_spared = is_last && self.policy.attempts > 1 && is_other_up();
+            let may_probe = request.is_repeatable() && !is_spared;
             let Some(permit) = member.health.admit(now, may_probe) else {
                 told.attempt(member, Outcome::Skipped);
                 continue;

@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// # Health
 /// An origin that fails [`failures`](Self::failures) times in a row is skipped for a [`pause`](Self::pause). When that is over, one request that could be sent
-/// to another origin as well is sent to it, while all others still pass it over. No request spends its last attempt so while a later origin is up. If that fails, the next pause is twice as long, up to a limit; any
+/// to another origin as well is sent to it, while all others still pass it over. None of several attempts that is the last is spent so while a later origin is up. If that fails, the next pause is twice as long, up to a limit; any
 /// answer that is not one of [`unhealthy`](Self::unhealthy) ends it. Where all origins are skipped, a request is sent to the one whose pause ends
 /// first, and to no other.
 ///
@@ -79,7 +79,7 @@ impl FailoverPolicy {
     }
 
     /// How many origins one request is sent to at most; at least one. Default: 3, so that a request for what is broken everywhere does not go everywhere.
-    /// With one alone no request probes an origin while a later one is up: what brings it back is an active check.
+    /// With one alone the request that finds out whether a skipped origin is back has no other attempt.
     #[must_use]
     pub fn attempts(mut self, attempts: usize) -> Self {
         self.attempts = attempts.max(1);
