@@ -6,6 +6,7 @@ use super::{
 };
 use crate::BoxError;
 use http::{Request, Response};
+use http_body::Body;
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::time;
 use tower::ServiceExt;
@@ -34,9 +35,11 @@ impl<S> Member<S> {
     where
         S: Service<Request<Q>, Response = Response<B>> + Clone,
         S::Error: Into<BoxError>,
+        Q: Body,
     {
+        let is_upload = !request.body().is_end_stream();
         let answer = self.service.clone().oneshot(request);
-        let measured = self.meter.start();
+        let measured = if is_upload { self.meter.start_upload() } else { self.meter.start() };
         async move {
             let answer = match limit {
                 None => Ok(answer.await),

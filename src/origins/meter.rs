@@ -35,6 +35,8 @@ pub(crate) struct Measured {
     sent: Instant,
     /// What was expected when it was sent.
     before: f64,
+    /// How long it takes is the client's doing.
+    is_upload: bool,
     end: End,
 }
 
@@ -60,7 +62,14 @@ impl Meter {
         let mut estimate = self.lock();
         estimate.waiting = estimate.waiting.saturating_add(1);
         let before = estimate.decayed(sent);
-        Measured { meter: self.clone(), sent, before, end: End::Left }
+        Measured { meter: self.clone(), sent, before, is_upload: false, end: End::Left }
+    }
+
+    /// A request is sent whose content the client has still to send. It makes the origin busy, but neither quick nor slow.
+    pub(crate) fn start_upload(&self) -> Measured {
+        let mut measured = self.start();
+        measured.is_upload = true;
+        measured
     }
 
     /// Latency times requests that wait, this one included. Less is better.
@@ -116,11 +125,12 @@ impl Drop for Measured {
         let took = now.saturating_duration_since(self.sent).as_secs_f64();
         let mut estimate = self.meter.lock();
         estimate.waiting = estimate.waiting.saturating_sub(1);
-        let latency = match self.end {
-            End::Answered => took,
-            End::Left => took.max(self.before),
-            End::Failed => (took * FAILURE).max(self.before),
-            End::Void => return,
+        let latency = match (self.end, self.is_upload) {
+            (End::Void, _) | (End::Answered | End::Left, true) => return,
+            (End::Answered, false) => took,
+            (End::Left, false) => took.max(self.before),
+            (End::Failed, false) => (took * FAILURE).max(self.before),
+            (End::Failed, true) => self.before,
         };
         estimate.observe(latency, now);
     }

@@ -170,3 +170,30 @@ async fn to_fail_quickly_is_not_to_be_quick() {
     }
     assert_eq!(counts(o), [2, 21], "it is not asked first again for a while");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_upload_is_not_a_slow_origin() {
+    let o @ [a, b] = &origins();
+    let client = nearest(o);
+    takes(&client, o, &[50, 100]).await;
+    a.always("/", |_| ok("a"));
+    b.always("/", |_| ok("b"));
+    // One comes to its end after a minute, the other one never does.
+    let (slow, hold) = ok("a").held();
+    a.says("/", slow);
+    a.says("/", hang());
+    let uploads =
+        [(); 2].map(|()| start_told(client.ask("POST", "/").body("as slow as the client")));
+    pass(60).await;
+    hold.release();
+    settle().await;
+    let [ended, left] = uploads;
+    left.abort();
+    assert_eq!(ended.await.unwrap(), "200 a (a=200)");
+    assert!(left.await.is_err());
+    let before = a.count();
+    for _ in 0..9 {
+        client.get("/").await;
+    }
+    assert!(a.count() > before + 3, "{} of 9", a.count() - before);
+}
