@@ -48,15 +48,16 @@ impl<S> Members<S> {
         let mut members = order.iter().filter_map(|&n| self.all.get(n));
         while let Some(member) = members.next() {
             let now = Instant::now();
+            // Who has probed in vain keeps the last attempt for one that is up.
             let is_last = told.asked.saturating_add(1) == self.policy.attempts;
             let is_other_up = || members.clone().any(|m| m.health.standing(now) == Standing::Up);
-            // The last of several attempts is for one that is up. Who has only one would never find out who is back.
-            let is_spared = is_last && self.policy.attempts > 1 && is_other_up();
-            let may_probe = request.is_repeatable() && !is_spared;
+            let is_kept = told.has_probed && is_last && is_other_up();
+            let may_probe = request.is_repeatable() && !is_kept;
             let Some(permit) = member.health.admit(now, may_probe) else {
                 told.attempt(member, Outcome::Skipped);
                 continue;
             };
+            told.has_probed |= permit.is_probe();
             if self.attempt(member, permit, &mut request, &mut told).await
                 || !request.is_repeatable()
                 || told.asked >= self.policy.attempts
@@ -89,9 +90,10 @@ impl<S> Members<S> {
         Q: Body + Default,
     {
         let limit = request.is_repeatable().then_some(self.policy.timeout);
-        let (mut answer, measured) = member.send(request.next(), limit).await;
-        let says_nothing = match &mut answer {
-            Ok(response) => response.extensions_mut().remove::<Unasked>().is_some(),
+        let (answer, measured) = member.send(request.next(), limit).await;
+        let says_nothing = match &answer {
+            // It stays for the group around this one.
+            Ok(response) => response.extensions().get::<Unasked>().is_some(),
             Err(error) => error.is_of_broken_upload(),
         };
         if says_nothing {
@@ -140,6 +142,7 @@ struct Told<B> {
     attempts: Vec<Attempt>,
     /// To how many origins the request was sent.
     asked: usize,
+    has_probed: bool,
     /// Measured until the request has its answer.
     failed: Vec<Measured>,
     response: Option<Response<B>>,
@@ -148,7 +151,14 @@ struct Told<B> {
 
 impl<B> Default for Told<B> {
     fn default() -> Self {
-        Self { attempts: Vec::new(), asked: 0, failed: Vec::new(), response: None, error: None }
+        Self {
+            attempts: Vec::new(),
+            asked: 0,
+            has_probed: false,
+            failed: Vec::new(),
+            response: None,
+            error: None,
+        }
     }
 }
 

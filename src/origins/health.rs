@@ -161,6 +161,10 @@ impl Health {
 }
 
 impl Permit {
+    pub(crate) fn is_probe(&self) -> bool {
+        matches!(self.kind, Kind::Probe(_))
+    }
+
     /// The origin answered.
     pub(crate) fn succeeded(self) -> Change {
         self.health.succeeded()

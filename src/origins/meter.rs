@@ -15,6 +15,9 @@ const DEFAULT_LATENCY: f64 = 0.03;
 /// How long an observation counts, in seconds.
 const DECAY: f64 = 10.0;
 
+/// Below that one is as good as the other, in seconds: who has less to do is better.
+const LEAST: f64 = 1e-6;
+
 /// A failure counts as so many times the time that it cost.
 const FAILURE: f64 = 10.0;
 
@@ -26,6 +29,8 @@ struct Estimate {
     /// In seconds, as it was then.
     latency: f64,
     at: Instant,
+    /// The last one that was no client's doing.
+    last: f64,
     waiting: u32,
 }
 
@@ -53,7 +58,12 @@ enum End {
 impl Meter {
     pub(crate) fn new() -> Self {
         let at = Instant::now();
-        Self(Arc::new(Mutex::new(Estimate { latency: DEFAULT_LATENCY, at, waiting: 0 })))
+        Self(Arc::new(Mutex::new(Estimate {
+            latency: DEFAULT_LATENCY,
+            at,
+            last: DEFAULT_LATENCY,
+            waiting: 0,
+        })))
     }
 
     /// A request is sent.
@@ -65,7 +75,7 @@ impl Meter {
         Measured { meter: self.clone(), sent, before, is_upload: false, end: End::Left }
     }
 
-    /// A request is sent whose content the client has still to send. It makes the origin busy, but neither quick nor slow.
+    /// A request is sent whose content the client has still to send. It makes no origin slower than it is known to be.
     pub(crate) fn start_upload(&self) -> Measured {
         let mut measured = self.start();
         measured.is_upload = true;
@@ -75,7 +85,7 @@ impl Meter {
     /// Latency times requests that wait, this one included. Less is better.
     pub(crate) fn cost(&self) -> f64 {
         let estimate = self.lock();
-        estimate.decayed(Instant::now()) * (f64::from(estimate.waiting) + 1.0)
+        estimate.decayed(Instant::now()).max(LEAST) * (f64::from(estimate.waiting) + 1.0)
     }
 
     fn lock(&self) -> MutexGuard<'_, Estimate> {
@@ -126,12 +136,16 @@ impl Drop for Measured {
         let mut estimate = self.meter.lock();
         estimate.waiting = estimate.waiting.saturating_sub(1);
         let latency = match (self.end, self.is_upload) {
-            (End::Void, _) | (End::Answered | End::Left, true) => return,
+            (End::Void, _) | (End::Left, true) => return,
+            (End::Failed, true) => self.before,
+            (End::Answered, true) => took.min(estimate.last),
             (End::Answered, false) => took,
             (End::Left, false) => took.max(self.before),
             (End::Failed, false) => (took * FAILURE).max(self.before),
-            (End::Failed, true) => self.before,
         };
+        if !self.is_upload {
+            estimate.last = latency;
+        }
         estimate.observe(latency, now);
     }
 }
@@ -203,5 +217,24 @@ mod tests {
         advance(Duration::from_secs(10)).await;
         one.says_nothing();
         assert_eq!(cost(&meter), 368, "neither quick nor slow, and no longer waited for");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn uploads_make_an_origin_no_slower_than_it_is_known_to_be() {
+        let meter = Meter::new();
+        let upload = async |milliseconds| {
+            let measured = meter.start_upload();
+            advance(Duration::from_millis(milliseconds)).await;
+            measured
+        };
+        asked(&meter, 1000, Measured::answered).await;
+        upload(60_000).await.answered();
+        assert_eq!(cost(&meter), 1000, "it is seen anew, and what it takes is the client's doing");
+        drop(upload(60_000).await);
+        assert_eq!(cost(&meter), 2, "one that is left tells nothing");
+        upload(50).await.answered();
+        assert_eq!(cost(&meter), 50);
+        drop(upload(10).await.failed());
+        assert_eq!(cost(&meter), 50, "to fail quickly is not to be quick");
     }
 }

@@ -11,7 +11,7 @@ use tower::util::rng::{HasherRng, Rng};
 /// to each peak at once and forgets it over 10 s. Of two picked at random one is never the worst, and several edges do not all run to the same best one.
 ///
 /// To fail is not to be quick: an attempt that is not answered well counts as ten times the time until the request has its answer from another one, and never as
-/// less than what was expected. One whose client leaves counts as no less either. A request with content counts as under way, but how long it takes is its client's doing, and is not measured.
+/// less than what was expected. One whose client leaves counts as no less either. A request with content may be as slow as its client: it never counts as slower than what is known.
 ///
 /// If that one does not answer well, the others follow by latency and load, with the rules of [`OriginGroup`](super::OriginGroup): which requests
 /// are sent twice, what comes back at the end, which origins are skipped. An origin whose pause is over is probed by the next request that may.

@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// # Health
 /// An origin that fails [`failures`](Self::failures) times in a row is skipped for a [`pause`](Self::pause). When that is over, one request that could be sent
-/// to another origin as well is sent to it, while all others still pass it over. None of several attempts that is the last is spent so while a later origin is up. If that fails, the next pause is twice as long, up to a limit; any
+/// to another origin as well is sent to it, while all others still pass it over. A request that has probed one in vain keeps its last attempt for an origin that is up. If that fails, the next pause is twice as long, up to a limit; any
 /// answer that is not one of [`unhealthy`](Self::unhealthy) ends it. Where all origins are skipped, a request is sent to the one whose pause ends
 /// first, and to no other.
 ///

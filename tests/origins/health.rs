@@ -231,3 +231,20 @@ async fn a_pause_without_end_is_one() {
     }
     assert_eq!(a.count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_last_attempt_may_probe_if_no_other_one_did() {
+    let o @ [a, b, c] = &origins();
+    a.always("/", |_| ok("first"));
+    a.always("/broken", |_| answer(500));
+    b.always("/broken", |_| fail());
+    c.always("/broken", |_| ok("third"));
+    let client = group_of(FailoverPolicy::default().attempts(2), o);
+    for _ in 0..3 {
+        assert_eq!(told(client.get("/broken")).await, "500  (a=500, b=failed)");
+    }
+    assert_eq!(told(client.get("/broken")).await, "200 third (a=500, b=skipped, c=200)");
+    b.always("/broken", |_| ok("second"));
+    pass(5).await;
+    assert_eq!(told(client.get("/broken")).await, "200 second (a=500, b=200)");
+}

@@ -5,7 +5,7 @@ use crate::{
 };
 use http::Request;
 use std::time::Duration;
-use tower::{ServiceExt, service_fn};
+use tower::{Service, ServiceExt, service_fn};
 use tower_cdn::origins::Nearest;
 
 fn nearest(origins: &[Origin]) -> Client<Nearest<Origin>> {
@@ -87,22 +87,33 @@ async fn a_peak_is_forgotten() {
     assert!(a.count() > before);
 }
 
+/// It takes so many milliseconds.
+fn paced(
+    origin: &Origin,
+    milliseconds: u64,
+) -> impl Service<Asked, Response = Said, Error = <Origin as Service<Asked>>::Error, Future: Send>
++ Clone
++ Send
++ 'static {
+    let origin = origin.clone();
+    origin.always("/", |_| ok(""));
+    service_fn(move |request: Asked| {
+        let answer = origin.clone().oneshot(request);
+        async move {
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            answer.await
+        }
+    })
+}
+
+type Asked = Request<RequestBody>;
+type Said = <Origin as Service<Asked>>::Response;
+
 #[tokio::test(start_paused = true)]
 async fn the_worst_one_of_many_is_never_chosen() {
     let o = &origins::<4>();
-    let slow = |origin: &Origin, milliseconds| {
-        let origin = origin.clone();
-        origin.always("/", |_| ok(""));
-        service_fn(move |request: Request<RequestBody>| {
-            let answer = origin.clone().oneshot(request);
-            async move {
-                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-                answer.await
-            }
-        })
-    };
     let origins = ["a", "b", "c", "d"].into_iter().zip([50, 2000, 60, 70].into_iter().zip(o));
-    let nearest = Nearest::new(origins.map(|(name, (time, origin))| (name, slow(origin, time))));
+    let nearest = Nearest::new(origins.map(|(name, (time, origin))| (name, paced(origin, time))));
     let client = Client::new(nearest);
     for _ in 0..100 {
         assert_eq!(client.get("/").await.status, 200);
@@ -192,8 +203,44 @@ async fn a_slow_upload_is_not_a_slow_origin() {
     assert_eq!(ended.await.unwrap(), "200 a (a=200)");
     assert!(left.await.is_err());
     let before = a.count();
-    for _ in 0..9 {
-        client.get("/").await;
+    for _ in 0..20 {
+        let (slow, hold) = ok("b").held();
+        b.says("/", slow);
+        let asked = start_told(client.get("/"));
+        pass_for(Duration::from_millis(100)).await;
+        hold.release();
+        asked.await.unwrap();
     }
-    assert!(a.count() > before + 3, "{} of 9", a.count() - before);
+    assert!(a.count() > before + 15, "{} of 20", a.count() - before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn uploads_go_to_the_quicker_one_as_well() {
+    let o @ [a, b] = &origins();
+    let client = Client::new(Nearest::new([("a", paced(a, 20)), ("b", paced(b, 200))]));
+    for _ in 0..20 {
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    // The slower one has not been asked for long, and only uploads come from now on.
+    for _ in 0..20 {
+        pass(1).await;
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    let before = counts(o);
+    for _ in 0..60 {
+        pass(1).await;
+        assert_eq!(client.ask("POST", "/").body("content").await.status, 200);
+    }
+    let after = counts(o);
+    assert!(after[1] - before[1] < 6, "{before:?} {after:?}");
+    // So long ago that there is nothing left of it: who is busy is still passed over.
+    pass(100_000).await;
+    let before = counts(o);
+    let uploads: Vec<_> =
+        (0..20).map(|_| start_told(client.ask("POST", "/").body("content"))).collect();
+    pass_for(Duration::from_millis(200)).await;
+    settle().await;
+    let after = counts(o);
+    assert_eq!([after[0] - before[0], after[1] - before[1]], [10, 10]);
+    drop(uploads);
 }

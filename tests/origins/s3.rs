@@ -177,6 +177,12 @@ async fn signatures_are_made_behind_the_cache() {
 
 /// Two buckets with the object `a`, of which the first one fails.
 fn bucket_and_copy() -> ([Origin; 2], Client<OriginGroup<S3Origin<Http>>>) {
+    let ([first, copy], [eu, us]) = buckets();
+    ([first, copy], Client::new(OriginGroup::new([("eu", eu), ("us", us)])))
+}
+
+/// One that fails, and its copy.
+fn buckets() -> ([Origin; 2], [S3Origin<Http>; 2]) {
     let [first, copy] = [Origin::new(), Origin::new()];
     first.always("/one/a", |_| answer(503));
     copy.always("/two/a", |_| ok(""));
@@ -185,8 +191,8 @@ fn bucket_and_copy() -> ([Origin; 2], Client<OriginGroup<S3Origin<Http>>>) {
         let bucket = bucket.credentials(S3Credentials::new("id", "secret"));
         S3Origin::new(scripted(origin), bucket).unwrap()
     };
-    let group = OriginGroup::new([("eu", of(&first, "one", "eu")), ("us", of(&copy, "two", "us"))]);
-    ([first, copy], Client::new(group))
+    let origins = [of(&first, "one", "eu"), of(&copy, "two", "us")];
+    ([first, copy], origins)
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,6 +219,34 @@ async fn what_the_bucket_is_not_asked_says_nothing_of_it() {
     assert_eq!(told(client.get("/")).await, "404  (eu=404)");
     assert_eq!(told(client.get("/a")).await, "200  (eu=503, us=200)", "the place is free to probe");
     assert_eq!(told(client.get("/a")).await, "200  (eu=skipped, us=200)", "it is not back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_of_the_group_that_it_is_in() {
+    let ([first, _copy], [eu, us]) = buckets();
+    let [eu, us] = [("eu", eu), ("us", us)].map(|bucket| OriginGroup::new([bucket]));
+    let client = Client::new(OriginGroup::new([("one", eu), ("two", us)]));
+    for _ in 0..3 {
+        assert_eq!(client.get("/%zz").await.status, 400);
+        assert_eq!(client.get("/a").await.status, 200);
+    }
+    let before = first.count();
+    assert_eq!(client.get("/a").await.status, 200);
+    assert_eq!(first.count(), before, "three in a row, and the whole group is skipped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_that_cannot_be_signed_for_is_skipped() {
+    let ([first, copy], [_, us]) = buckets();
+    let bucket = S3Bucket::new("one", "eu").virtual_host(false);
+    let bucket = bucket.credentials(S3Credentials::new("id\n", "secret"));
+    let eu = S3Origin::new(scripted(&first), bucket).unwrap();
+    let client = Client::new(OriginGroup::new([("eu", eu), ("us", us)]));
+    for _ in 0..3 {
+        assert_eq!(told(client.get("/a")).await, "200  (eu=502, us=200)");
+    }
+    assert_eq!(told(client.get("/a")).await, "200  (eu=skipped, us=200)");
+    assert_eq!((first.count(), copy.count()), (0, 4));
 }
 
 /// A server with a bucket of these objects, which takes requests of `id` only. It ends with the runtime of the test.

@@ -149,10 +149,12 @@ where
     }
 }
 
-/// The bucket is not asked, so that its health is not told by this.
+/// The bucket is not asked, so that what is wrong with the request says nothing of it. A bucket that no request can be signed for is of no use, though.
 fn refusal<B: Default>(status: StatusCode) -> Response<B> {
     let mut response = Response::new(B::default());
-    response.extensions_mut().insert(Unasked);
+    if status.is_client_error() {
+        response.extensions_mut().insert(Unasked);
+    }
     *response.status_mut() = status;
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
