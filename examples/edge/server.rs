@@ -100,7 +100,7 @@ pub(crate) async fn serve<S, B>(
     let _ = timeout(CUT_TIMEOUT, cut.closed()).await;
 }
 
-/// For one connection.
+/// For one connection, which has a timer of its own.
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

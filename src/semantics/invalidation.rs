@@ -1,5 +1,5 @@
 //! Which stored responses the answer to an unsafe request makes invalid (RFC 9111 section 4.4).
-use http::{HeaderMap, Method, StatusCode, Uri, header};
+use http::{HeaderMap, Method, StatusCode, Uri, header, uri::Scheme};
 
 /// Unsafe is what is not known to be safe (RFC 9110 section 9.2.1).
 pub(crate) fn is_unsafe(method: &Method) -> bool {
@@ -60,9 +60,14 @@ pub(crate) fn resolve(base: &Uri, reference: &str) -> Option<Uri> {
 /// RFC 9110 section 4.3.1: the host in any case, the port that is meant.
 fn host_and_port(uri: &Uri) -> Option<(String, u16)> {
     let host = uri.host()?.to_ascii_lowercase();
-    let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let default = default_port(uri.scheme());
     let host = host.strip_suffix('.').map(str::to_owned).unwrap_or(host);
     Some((host, uri.port_u16().unwrap_or(default)))
+}
+
+/// RFC 9110 sections 4.2.1 and 4.2.2.
+pub(super) fn default_port(scheme: Option<&Scheme>) -> u16 {
+    if scheme == Some(&Scheme::HTTPS) { 443 } else { 80 }
 }
 
 /// RFC 3986 section 5.2.4.

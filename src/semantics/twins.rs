@@ -1,4 +1,5 @@
 //! One URI under all the names that it may have where its scheme has been lost on the way.
+use super::invalidation::default_port;
 use http::{
     Uri,
     uri::{Authority, Scheme},
@@ -18,8 +19,7 @@ pub(crate) fn twins(uri: &Uri) -> Vec<Uri> {
     };
     let mut twins = Vec::new();
     for scheme in schemes {
-        let default = if scheme == Scheme::HTTPS { 443 } else { 80 };
-        let named = (port != Some(default)).then_some(authority);
+        let named = (port != Some(default_port(Some(&scheme)))).then_some(authority);
         for authority in named.into_iter().chain(&bare) {
             let mut parts = uri.clone().into_parts();
             parts.scheme = Some(scheme.clone());

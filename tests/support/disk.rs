@@ -44,7 +44,7 @@ impl Drop for Directory {
         for _ in 0..1000 {
             match std::fs::remove_dir_all(self.0.path()) {
                 Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
-                    std::thread::sleep(Duration::from_millis(1));
+                    std::thread::yield_now();
                 }
                 _ => return,
             }

@@ -186,10 +186,11 @@ where
             Either::Left((answer, _)) => answer.map_err(OriginError::of_client),
             Either::Right(_) => Err(OriginError::timed_out()),
         };
-        answer.map_err(|error| match broke.load(Ordering::Acquire) {
-            true => error.of_broken_upload(),
-            false => error,
-        })
+        answer.map_err(
+            |error| {
+                if broke.load(Ordering::Acquire) { error.of_broken_upload() } else { error }
+            },
+        )
     }
 }
 
